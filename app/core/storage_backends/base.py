@@ -1,0 +1,58 @@
+"""What a place for stored files must be able to do. A backend knows keys and bytes, nothing of media, rows or URLs."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A stored file as the backend sees it; `modified_at` is aware and in UTC."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
+class StorageBackend(Protocol):
+    """The contract that `tests/storage/contract.py` holds every backend to.
+
+    key: relative POSIX path of at most 1024 bytes, checked by StorageManager before it comes here.
+    Every method raises StorageUnavailable when the disk or service refuses, StorageFull when it has no room.
+    """
+
+    async def publish(self, staged: Path, key: str) -> None:
+        """Make the finished local file `staged` readable under `key`: whole and durable on return, or not at all.
+
+        The staged file is consumed. Raises FileExistsError when the key is taken; nothing is overwritten.
+        """
+        ...
+
+    async def stat(self, key: str) -> StoredObject:
+        """Size and time of a stored file. Raises StoredFileNotFound."""
+        ...
+
+    def read(self, key: str, *, start: int, length: int) -> AsyncIterator[bytes]:
+        """The bytes from `start`, `length` of them, in chunks of at most 1 MiB.
+
+        Raises StoredFileNotFound before the first chunk; a file deleted meanwhile is still read to its end.
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Remove the file; a missing one is no error. Directories that became empty go too."""
+        ...
+
+    def list(self) -> AsyncIterator[StoredObject]:
+        """Every stored file once, in no order, without what is staged."""
+        ...
+
+    def local_path(self, key: str) -> Path | None:
+        """The file on this machine's disk for a proxy or `pathsend` to serve, or None when there is no such thing."""
+        ...
+
+    async def check_writable(self) -> None:
+        """Prove that a file can be written now. Raises StorageUnavailable or StorageFull."""
+        ...
