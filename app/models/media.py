@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, String, Text, Uu
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.processing.contract import JsonObject
+from app.core.processing.contract import JsonObject, JsonValue  # noqa: F401 - Mapped[] resolves it by name
 from app.models.base import Base, utc_now
 from app.models.content import Content
 
