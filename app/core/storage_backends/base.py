@@ -1,6 +1,6 @@
 """What a place for stored files must be able to do. A backend knows keys and bytes, nothing of media, rows or URLs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ class StorageBackend(Protocol):
         """Size and time of a stored file. Raises StoredFileNotFound."""
         ...
 
-    def read(self, key: str, *, start: int, length: int) -> AsyncIterator[bytes]:
+    def read(self, key: str, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
         """The bytes from `start`, `length` of them, in chunks of at most 1 MiB.
 
         Raises StoredFileNotFound before the first chunk; a file deleted meanwhile is still read to its end.
