@@ -5,5 +5,15 @@ from app.models.content import Content
 from app.models.idempotency import IdempotencyKey
 from app.models.journal import StorageJournal
 from app.models.media import Media, MediaText, MediaWaveform
+from app.models.usage import UserUsage
 
-__all__ = ["Base", "Content", "IdempotencyKey", "Media", "MediaText", "MediaWaveform", "StorageJournal"]
+__all__ = [
+    "Base",
+    "Content",
+    "IdempotencyKey",
+    "Media",
+    "MediaText",
+    "MediaWaveform",
+    "StorageJournal",
+    "UserUsage",
+]

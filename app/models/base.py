@@ -1,6 +1,6 @@
 """The declarative base: constraint names by convention, so that migrations and error mapping can rely on them."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import DateTime, MetaData
 from sqlalchemy.orm import DeclarativeBase
@@ -16,9 +16,6 @@ NAMING_CONVENTION = {
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    # Times come from the database's clock alone: ours may differ, and an update must never look older than its row.
+    __mapper_args__ = {"eager_defaults": True}  # noqa: RUF012 - SQLAlchemy reads it from the class
     type_annotation_map = {datetime: DateTime(timezone=True)}  # noqa: RUF012 - SQLAlchemy reads it from the class
-
-
-def utc_now() -> datetime:
-    """The present moment, aware and in UTC."""
-    return datetime.now(UTC)

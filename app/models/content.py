@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Index, String, Text, Uuid, func, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.models.base import Base, utc_now
+from app.models.base import Base
 
 if TYPE_CHECKING:
     from app.models.media import Media
@@ -22,7 +22,7 @@ class Content(Base):
     body: Mapped[str] = mapped_column(Text, server_default="")
     created_by: Mapped[uuid.UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.clock_timestamp())
 
     media: Mapped[list["Media"]] = relationship(
         back_populates="content", lazy="raise", passive_deletes=True, order_by="(Media.created_at, Media.id)"

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.core.processing.contract import JsonObject, JsonValue  # noqa: F401 - Mapped[] resolves it by name
-from app.models.base import Base, utc_now
+from app.models.base import Base
 from app.models.content import Content
 
 
@@ -49,7 +49,7 @@ class Media(Base):
     checksum_sha256: Mapped[str | None] = mapped_column(String(64))
     uploaded_by: Mapped[uuid.UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.clock_timestamp())
 
     content: Mapped[Content | None] = relationship(back_populates="media", lazy="raise")
 
@@ -57,6 +57,13 @@ class Media(Base):
     def stored_keys(self) -> list[str]:
         """Every key whose bytes belong to this row, the file itself first."""
         return [key for key in (self.storage_path, self.thumbnail_path, self.poster_path) if key]
+
+    def forget_picture(self, key: str) -> None:
+        """Drop the reference to a thumbnail or poster whose bytes are lost."""
+        if self.thumbnail_path == key:
+            self.thumbnail_path = None
+        if self.poster_path == key:
+            self.poster_path = None
 
 
 class MediaWaveform(Base):
