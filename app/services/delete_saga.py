@@ -1,0 +1,59 @@
+"""A delete from the request to the last byte; the mirror image of the upload.
+
+one transaction   the row goes and its keys enter the journal: from here on the media is gone for every reader
+then              the files go, and the keys are struck out; a crash in between leaves that to the sweep
+"""
+
+import uuid
+from collections.abc import Callable
+
+from app.core.concurrency import finish
+from app.core.database import Database
+from app.core.errors import MediaNotFound, PermissionDenied, ServiceError
+from app.core.logging import get_logger
+from app.core.storage import StorageManager
+from app.repositories.journal_repository import JournalRepository
+from app.repositories.media_repository import MediaRepository
+from app.repositories.usage_repository import UsageRepository
+from app.services.in_flight import InFlight
+
+log = get_logger(__name__)
+
+
+class DeleteSaga:
+    def __init__(
+        self, *, database: Database, storage: StorageManager, in_flight: InFlight, nudge_sweep: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._in_flight = in_flight
+        self._nudge_sweep = nudge_sweep
+
+    async def run(self, media_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
+        """Delete one media. Raises MediaNotFound and PermissionDenied; afterwards it is gone by every address."""
+        await finish(self._run(media_id, user_id))
+
+    async def _run(self, media_id: uuid.UUID, user_id: uuid.UUID) -> None:
+        keys = await self._remove_row(media_id, user_id)
+        with self._in_flight.working_on(keys):
+            try:
+                await self._storage.delete(keys)
+                async with self._database.transaction() as session:
+                    await JournalRepository(session).clear(keys)
+            except ServiceError as exc:
+                # The media is deleted, as promised; only its bytes are still there, and nobody can reach them.
+                log.warning("media.bytes_left_to_sweep", media_id=str(media_id), code=exc.code)
+                self._nudge_sweep()
+
+    async def _remove_row(self, media_id: uuid.UUID, user_id: uuid.UUID) -> list[str]:
+        async with self._database.transaction() as session:
+            repository = MediaRepository(session)
+            media = await repository.lock(media_id)
+            if media is None:
+                raise MediaNotFound
+            if media.uploaded_by != user_id:
+                raise PermissionDenied("Only the uploader may delete this media.")
+            await UsageRepository(session).subtract(user_id, size_bytes=media.file_size or 0)
+            await repository.remove(media)
+            JournalRepository(session).write(media.stored_keys, owner=self._storage.staging.owner)
+            return media.stored_keys

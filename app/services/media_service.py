@@ -1,0 +1,220 @@
+"""MediaService: what can be done with media, and by whom. Uploads and deletes are sagas of their own."""
+
+import math
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.core.database import Database
+from app.core.errors import ContentNotFound, InvalidField, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
+from app.core.media_types import MediaType
+from app.core.paging import Cursor
+from app.core.processing.contract import JsonObject
+from app.core.storage import StorageManager
+from app.models import Media, MediaWaveform
+from app.repositories.content_repository import ContentRepository
+from app.repositories.media_repository import EXACT_COUNT_CAP, MediaFilter, MediaRepository
+from app.services.delete_saga import DeleteSaga
+from app.services.upload_saga import UploadOutcome, UploadRequest, UploadSaga
+
+MAX_OFFSET = 2**31
+
+
+class CountMode(StrEnum):
+    """How hard a list tries to know its total. Unset: exact while that is cheap, an estimate beyond."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPage:
+    items: Sequence[Media]
+    total: int | None
+    total_is_estimate: bool
+    next_cursor: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class MediaChanges:
+    """Fields of an update; None leaves a field as it is."""
+
+    filename: str | None = None
+    metadata: JsonObject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """What it takes to hand a file out. `etag` is strong and quoted: the bytes under a key never change."""
+
+    key: str
+    filename: str
+    mime_type: str
+    charset: str | None
+    etag: str
+    checksum_sha256: str | None
+    last_modified: datetime
+
+
+class MediaService:
+    def __init__(
+        self, *, database: Database, storage: StorageManager, upload_saga: UploadSaga, delete_saga: DeleteSaga
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._upload_saga = upload_saga
+        self._delete_saga = delete_saga
+
+    async def upload_media(self, request: UploadRequest) -> UploadOutcome:
+        """Store a file and its row; see `upload_saga` for the way and the errors."""
+        return await self._upload_saga.run(request)
+
+    async def get_media(self, media_id: uuid.UUID) -> Media:
+        """One media. Raises MediaNotFound."""
+        async with self._database.read() as session:
+            media = await MediaRepository(session).get(media_id)
+        if media is None:
+            raise MediaNotFound
+        return media
+
+    async def get_media_for_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[Media]:
+        """All media of a content, oldest first. Raises ContentNotFound."""
+        async with self._database.read() as session:
+            found = await MediaRepository(session).for_content(content_id, media_type)
+            if not found and not await ContentRepository(session).exists(content_id):
+                raise ContentNotFound
+        return found
+
+    async def list_media(
+        self, wanted: MediaFilter, *, page: int, page_size: int, cursor: Cursor | None, count: CountMode | None
+    ) -> MediaPage:
+        """One page, newest first. page: from 1, ignored with a cursor.  Raises InvalidField for an absurd page."""
+        offset = (page - 1) * page_size
+        if offset > MAX_OFFSET:
+            raise InvalidField("page", "is too large; use cursor to go on from a page.")
+        async with self._database.read() as session:
+            repository = MediaRepository(session)
+            total, is_estimate = await _total(repository, wanted, count)
+            if cursor is not None:
+                items = await repository.page_after(wanted, cursor, limit=page_size)
+            else:
+                known = None if is_estimate else total
+                items = await _page(repository, wanted, offset=offset, limit=page_size, total=known)
+        last = items[-1] if len(items) == page_size else None
+        return MediaPage(items, total, is_estimate, Cursor(last.created_at, last.id) if last else None)
+
+    async def check_may_change(self, media_id: uuid.UUID, user_id: uuid.UUID) -> None:
+        """Raises MediaNotFound or PermissionDenied; asked before the body of an update is read."""
+        _require_uploader(await self.get_media(media_id), user_id)
+
+    async def update_media(self, media_id: uuid.UUID, changes: MediaChanges, *, user_id: uuid.UUID) -> Media:
+        """Change the name or the metadata. Raises MediaNotFound and PermissionDenied."""
+        async with self._database.transaction() as session:
+            media = await MediaRepository(session).lock(media_id)
+            if media is None:
+                raise MediaNotFound
+            _require_uploader(media, user_id)
+            if changes.filename is not None:
+                media.filename = changes.filename
+            if changes.metadata is not None:
+                media.user_metadata = changes.metadata
+            await session.flush()
+        return media
+
+    async def delete_media(self, media_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
+        """Delete a media and its files. Raises MediaNotFound and PermissionDenied."""
+        await self._delete_saga.run(media_id, user_id=user_id)
+
+    async def get_stored_file(self, media_id: uuid.UUID) -> StoredFile:
+        """The file of a media, for a download. Raises MediaNotFound and StoredFileNotFound."""
+        media = await self.get_media(media_id)
+        if media.storage_path is None:
+            raise StoredFileNotFound
+        return _main_file(media, media.storage_path)
+
+    async def find_stored_file(self, key: str) -> StoredFile:
+        """The file under `key`, which some row must own. Raises StoredFileNotFound."""
+        async with self._database.read() as session:
+            media = await MediaRepository(session).owner_of_file(self._storage.checked_key(key))
+        if media is None:
+            raise StoredFileNotFound
+        return _main_file(media, key) if key == media.storage_path else _picture(media, key)
+
+    async def get_waveform(self, media_id: uuid.UUID) -> MediaWaveform:
+        """The peaks of an audio file. Raises MediaNotFound, and NotFound for a media that has none."""
+        async with self._database.read() as session:
+            repository = MediaRepository(session)
+            waveform = await repository.waveform(media_id)
+            if waveform is None and await repository.get(media_id) is None:
+                raise MediaNotFound
+        if waveform is None:
+            raise NotFound("This media has no waveform.")
+        return waveform
+
+
+def page_count(total: int, page_size: int) -> int:
+    """Pages of `page_size` that hold `total` items; an empty list has none."""
+    return math.ceil(total / page_size)
+
+
+def _require_uploader(media: Media, user_id: uuid.UUID) -> None:
+    if media.uploaded_by != user_id:
+        raise PermissionDenied("Only the uploader may change this media.")
+
+
+async def _total(repository: MediaRepository, wanted: MediaFilter, count: CountMode | None) -> tuple[int | None, bool]:
+    match count:
+        case CountMode.NONE:
+            return None, False
+        case CountMode.EXACT:
+            return await repository.count(wanted, cap=None), False
+        case CountMode.ESTIMATED:
+            return await repository.estimated_count(wanted), True
+        case None:
+            total = await repository.count(wanted, cap=EXACT_COUNT_CAP)
+            if total <= EXACT_COUNT_CAP:
+                return total, False
+            return max(total, await repository.estimated_count(wanted)), True
+
+
+async def _page(
+    repository: MediaRepository, wanted: MediaFilter, *, offset: int, limit: int, total: int | None
+) -> Sequence[Media]:
+    """The page by the nearer end of the index, when the exact total tells which that is."""
+    if total is None or offset <= total // 2:
+        return await repository.page(wanted, offset=offset, limit=limit)
+    count = min(limit, total - offset)
+    return await repository.page_from_end(wanted, skip=total - offset - count, limit=count) if count > 0 else []
+
+
+def _main_file(media: Media, key: str) -> StoredFile:
+    charset = media.properties.get("charset")
+    return StoredFile(
+        key=key,
+        filename=media.filename,
+        mime_type=media.mime_type or "application/octet-stream",
+        charset=charset if isinstance(charset, str) else None,
+        etag=f'"{media.checksum_sha256}"',
+        checksum_sha256=media.checksum_sha256,
+        last_modified=media.created_at,
+    )
+
+
+def _picture(media: Media, key: str) -> StoredFile:
+    """A thumbnail or poster. Its key holds the random id of its file, and no other bytes ever come under it."""
+    name = key.rpartition("/")[2]
+    return StoredFile(
+        key=key,
+        filename=name,
+        mime_type=_PICTURE_TYPES.get(name.rpartition(".")[2], "application/octet-stream"),
+        charset=None,
+        etag=f'"{name}"',
+        checksum_sha256=None,
+        last_modified=media.created_at,
+    )
+
+
+_PICTURE_TYPES = {"jpg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
