@@ -1,0 +1,100 @@
+"""What endpoints may ask for: services, the caller, and the checks that run before a body is read."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from app.core.config import Settings
+from app.core.database import Database
+from app.core.errors import InvalidField, ShuttingDown, TooManyRequests, Unauthenticated
+from app.core.lifecycle import is_draining
+from app.core.processing.sandbox import Sandbox
+from app.core.rate_limit import RateLimiter
+from app.core.security import Principal, TokenVerifier
+from app.core.storage import StorageManager
+from app.services.content_service import ContentService
+from app.services.media_service import MediaService
+
+MAX_IDEMPOTENCY_KEY_CHARS = 255
+
+_bearer = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="A JWT of the Auth Service; locally `make token` prints one."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything the composition root hands to the HTTP layer; lives in `app.state.services`."""
+
+    settings: Settings
+    database: Database
+    sandbox: Sandbox
+    storage: StorageManager
+    media: MediaService
+    content: ContentService
+    verifier: TokenVerifier
+    upload_limiter: RateLimiter
+    address_limiter: RateLimiter
+
+
+def services_of(request: Request) -> Services:
+    """The services of this application."""
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]
+
+
+async def limit_address(request: Request, services: ServicesDep) -> None:
+    """Raises TooManyRequests when this client's address asks too often."""
+    address = request.client.host if request.client else "unknown"
+    if (retry_after_s := services.address_limiter.take(address)) is not None:
+        raise TooManyRequests(retry_after_s=retry_after_s)
+
+
+async def current_user(
+    request: Request,
+    services: ServicesDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Principal:
+    """The caller, from the bearer token alone. Raises Unauthenticated, AuthServiceUnavailable."""
+    if credentials is None:
+        raise Unauthenticated
+    principal = await services.verifier.verify(credentials.credentials)
+    request.state.user_id = str(principal.user_id)
+    return principal
+
+
+CurrentUser = Annotated[Principal, Depends(current_user)]
+
+
+async def uploader(request: Request, services: ServicesDep, user: CurrentUser) -> Principal:
+    """A caller who may begin an upload now. Raises ShuttingDown and TooManyRequests."""
+    if is_draining(request.scope.get("state", {})):
+        raise ShuttingDown
+    if (retry_after_s := services.upload_limiter.take(str(user.user_id))) is not None:
+        raise TooManyRequests(retry_after_s=retry_after_s)
+    return user
+
+
+Uploader = Annotated[Principal, Depends(uploader)]
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The header of draft-ietf-httpapi-idempotency-key-header, with or without its quotes. Raises InvalidField."""
+    raw = request.headers.get("idempotency-key")
+    if raw is None:
+        return None
+    key = raw.strip()
+    if len(key) >= 2 and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if not 0 < len(key) <= MAX_IDEMPOTENCY_KEY_CHARS or not key.isascii() or not key.isprintable():
+        raise InvalidField("Idempotency-Key", f"must have 1 to {MAX_IDEMPOTENCY_KEY_CHARS} printable characters.")
+    return key
+
+
+IdempotencyKeyHeader = Annotated[str | None, Depends(idempotency_key)]

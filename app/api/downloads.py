@@ -1,0 +1,191 @@
+"""Hands a stored file out: validators, ranges, HEAD and the headers that keep user files harmless in a browser.
+
+Source: RFC 9110 (conditional and range requests), RFC 9530 (Repr-Digest), RFC 6266 and 8187 (names).
+"""
+
+import base64
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from app.core.errors import StoredFileNotFound
+from app.core.filenames import content_disposition, with_extension
+from app.core.http_ranges import ByteRange, http_date, is_not_modified, wanted_ranges
+from app.core.media_types import by_mime_type
+from app.core.storage import StorageManager
+from app.services.media_service import StoredFile
+
+Disposition = Literal["inline", "attachment"]
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+REVALIDATE = "public, max-age=0, must-revalidate"
+
+# A file of a user never gets a script, a form, a frame or a request of its own, whatever it turns out to be.
+_POLICY = "default-src 'none'; sandbox"
+_SVG_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; sandbox"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a file is handed out: shown or saved, and how long caches may keep it."""
+
+    disposition: Disposition
+    cache_control: str
+    accel_redirect_prefix: str | None = None
+
+
+async def file_response(request: Request, file: StoredFile, storage: StorageManager, delivery: Delivery) -> Response:
+    """The answer to a GET or HEAD for `file`: 200, 206 or 304.
+
+    Raises StoredFileNotFound when the bytes are gone and RangeNotSatisfiable; both before anything is sent.
+    """
+    headers = _headers(file, delivery)
+    asked = request.headers
+    if is_not_modified(
+        if_none_match=asked.get("if-none-match"),
+        if_modified_since=asked.get("if-modified-since"),
+        etag=file.etag,
+        last_modified=file.last_modified,
+    ):
+        return Response(status_code=304, headers=_without(headers, "Content-Type", "Content-Disposition"))
+    if delivery.accel_redirect_prefix is not None:
+        # The proxy reads the file and answers ranges itself; an empty body tells it to.
+        return Response(headers=headers | {"X-Accel-Redirect": delivery.accel_redirect_prefix + quote(file.key)})
+    size_bytes = (await storage.stat(file.key)).size_bytes
+    ranges = None
+    if request.method == "GET":
+        ranges = wanted_ranges(
+            range_header=asked.get("range"),
+            if_range=asked.get("if-range"),
+            etag=file.etag,
+            last_modified=file.last_modified,
+            size_bytes=size_bytes,
+        )
+    reply = _reply(file, storage, headers, ranges, size_bytes)
+    if request.method == "HEAD":
+        return Response(headers=reply.raw_headers_map)
+    await reply.prepare()
+    return reply
+
+
+def _reply(
+    file: StoredFile,
+    storage: StorageManager,
+    headers: dict[str, str],
+    ranges: list[ByteRange] | None,
+    size_bytes: int,
+) -> "FileReply":
+    if ranges is None:
+        whole = [_Part(b"", ByteRange(0, size_bytes))] if size_bytes else []
+        return FileReply(status_code=200, headers=headers, storage=storage, key=file.key, parts=whole)
+    if len(ranges) == 1:
+        partial = headers | {"Content-Range": ranges[0].content_range(size_bytes)}
+        return FileReply(status_code=206, headers=partial, storage=storage, key=file.key, parts=[_Part(b"", ranges[0])])
+    boundary = secrets.token_hex(16)
+    parts = [_Part(_part_header(boundary, headers["Content-Type"], part, size_bytes), part) for part in ranges]
+    several = headers | {"Content-Type": f"multipart/byteranges; boundary={boundary}"}
+    return FileReply(
+        status_code=206,
+        headers=several,
+        storage=storage,
+        key=file.key,
+        parts=parts,
+        trailer=f"\r\n--{boundary}--\r\n".encode(),
+    )
+
+
+def _part_header(boundary: str, content_type: str, part: ByteRange, size_bytes: int) -> bytes:
+    return (
+        f"\r\n--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {part.content_range(size_bytes)}\r\n\r\n"
+    ).encode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    header: bytes
+    range: ByteRange
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self.header) + self.range.length
+
+
+class FileReply(Response):
+    """Streams parts of one stored file; the first chunk is read before the status goes out, so a lost file is 404."""
+
+    def __init__(
+        self,
+        *,
+        status_code: int,
+        headers: Mapping[str, str],
+        storage: StorageManager,
+        key: str,
+        parts: list[_Part],
+        trailer: bytes = b"",
+    ) -> None:
+        length = sum(part.size_bytes for part in parts) + len(trailer)
+        self.raw_headers_map = {**headers, "Content-Length": str(length)}
+        super().__init__(status_code=status_code, headers=self.raw_headers_map)
+        self._chunks = self._read(storage, key, parts, trailer)
+        self._first = b""
+
+    async def prepare(self) -> None:
+        """Open the file and read its first chunk. Raises StoredFileNotFound."""
+        self._first = await anext(self._chunks, b"")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
+        async with aclosing(self._chunks) as chunks:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": self._first, "more_body": True})
+            async for chunk in chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    @staticmethod
+    async def _read(
+        storage: StorageManager, key: str, parts: list[_Part], trailer: bytes
+    ) -> AsyncGenerator[bytes, None]:
+        for part in parts:
+            if part.header:
+                yield part.header
+            left = part.range.length
+            async with aclosing(storage.read(key, start=part.range.start, length=part.range.length)) as chunks:
+                async for chunk in chunks:
+                    left -= len(chunk)
+                    yield chunk
+            if left:
+                raise StoredFileNotFound  # the file is shorter than it was a moment ago: cut the connection
+        if trailer:
+            yield trailer
+
+
+def _headers(file: StoredFile, delivery: Delivery) -> dict[str, str]:
+    file_type = by_mime_type(file.mime_type)
+    shown = delivery.disposition if file_type.inline else "attachment"
+    headers = {
+        "Content-Type": f"{file.mime_type}; charset={file.charset}" if file.charset else file.mime_type,
+        "Content-Disposition": content_disposition(shown, with_extension(file.filename, file_type.extensions)),
+        "Content-Security-Policy": _SVG_POLICY if file.mime_type == "image/svg+xml" else _POLICY,
+        "X-Content-Type-Options": "nosniff",
+        # Media are public and meant to be embedded by other origins' pages.
+        "Cross-Origin-Resource-Policy": "cross-origin",
+        "Cache-Control": delivery.cache_control,
+        "Accept-Ranges": "bytes",
+        "ETag": file.etag,
+        "Last-Modified": http_date(file.last_modified),
+    }
+    if file.checksum_sha256 is not None:
+        digest = base64.b64encode(bytes.fromhex(file.checksum_sha256)).decode()
+        headers["Repr-Digest"] = f"sha-256=:{digest}:"
+    return headers
+
+
+def _without(headers: dict[str, str], *names: str) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name not in names}

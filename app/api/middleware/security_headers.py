@@ -1,0 +1,42 @@
+"""Adds the headers that keep a browser from doing more with an answer than we meant; never replaces one that is set."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+
+
+class SecurityHeadersMiddleware:
+    """nosniff and Referrer-Policy everywhere, a closed CSP on JSON, no-store on what belongs to one caller.
+
+    Files set their own Content-Security-Policy, and the documentation pages need scripts of ours.
+    Source: OWASP ASVS 5.0 sections 3.4 and 14.2; RFC 9111 section 5.2.2.5 (no-store).
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_personal = scope["method"] not in _SAFE_METHODS or any(
+            name == b"authorization" for name, _ in scope["headers"]
+        )
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add(MutableHeaders(scope=message), is_private=is_personal or message["status"] >= 400)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def _add(headers: MutableHeaders, *, is_private: bool) -> None:
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    if is_private:
+        headers.setdefault("Cache-Control", "no-store")
+    if headers.get("content-type", "").startswith("application/json"):
+        headers.setdefault("Content-Security-Policy", _JSON_POLICY)

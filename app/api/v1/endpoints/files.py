@@ -1,0 +1,41 @@
+"""The routes that hand out bytes: downloads by id, and the public files that `url` and `thumbnail_url` point at."""
+
+import uuid
+
+from fastapi import APIRouter, Request, Response
+
+from app.api.deps import ServicesDep
+from app.api.downloads import IMMUTABLE, REVALIDATE, Delivery, file_response
+from app.api.openapi import errors, file_answers
+
+router = APIRouter(prefix="/media", tags=["files"])
+
+_RESPONSES = {**file_answers(), **errors(400, 404, 416)}
+
+
+@router.get(
+    "/files/{key:path}", operation_id="getFile", summary="Show a file", response_class=Response, responses=_RESPONSES
+)
+async def get_file(key: str, request: Request, services: ServicesDep) -> Response:
+    """The file behind `url`, `thumbnail_url` or `poster_url`. It never changes, so it may be cached for ever."""
+    file = await services.media.find_stored_file(key)
+    delivery = Delivery("inline", IMMUTABLE, services.settings.ACCEL_REDIRECT_PREFIX)
+    return await file_response(request, file, services.storage, delivery)
+
+
+@router.get(
+    "/{media_id}/download",
+    operation_id="downloadMedia",
+    summary="Download a file",
+    response_class=Response,
+    responses=_RESPONSES,
+)
+async def download_media(media_id: uuid.UUID, request: Request, services: ServicesDep) -> Response:
+    """The file of a media under its own name, as an attachment; `Range` asks for parts of it."""
+    file = await services.media.get_stored_file(media_id)
+    delivery = Delivery("attachment", REVALIDATE, services.settings.ACCEL_REDIRECT_PREFIX)
+    return await file_response(request, file, services.storage, delivery)
+
+
+router.add_api_route("/files/{key:path}", get_file, methods=["HEAD"], include_in_schema=False)
+router.add_api_route("/{media_id}/download", download_media, methods=["HEAD"], include_in_schema=False)

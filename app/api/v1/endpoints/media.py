@@ -1,0 +1,209 @@
+"""The routes of media: parse, call one service, return."""
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import JSONResponse
+
+from app.api.deps import CurrentUser, IdempotencyKeyHeader, Services, ServicesDep, Uploader
+from app.api.json_body import json_request_body, read_json
+from app.api.openapi import errors, upload_form
+from app.api.presenters import entity_tag, media_response
+from app.core.errors import InvalidRequest
+from app.core.filenames import clean_display_name
+from app.core.http_ranges import is_not_modified
+from app.core.media_types import MediaType
+from app.core.paging import decode_cursor
+from app.models import Media
+from app.repositories.media_repository import MediaFilter
+from app.schemas.media import MediaList, MediaResponse, MediaUpdate, Message
+from app.services.media_service import CountMode, MediaChanges, page_count
+from app.services.upload_saga import UploadRequest
+
+router = APIRouter(prefix="/media", tags=["media"])
+
+_UPLOAD_ERRORS = errors(400, 401, 404, 408, 413, 422, 429, 507)
+
+
+@router.post(
+    "/upload",
+    operation_id="uploadMedia",
+    summary="Upload a file",
+    status_code=201,
+    response_model=MediaResponse,
+    responses=_UPLOAD_ERRORS,
+    openapi_extra=upload_form(with_content_id=True),
+)
+async def upload(request: Request, services: ServicesDep, user: Uploader, key: IdempotencyKeyHeader) -> Response:
+    """Check, process and store one file. The form fields may come in any order.
+
+    Images are turned upright, fitted into 2048x2048 and freed of metadata; documents, audio and video are kept byte for
+    byte. An `Idempotency-Key` makes it safe to send the same upload again.
+    """
+    return await _upload(request, services, user.user_id, key, content_id=None)
+
+
+@router.post(
+    "/content/{content_id}/upload",
+    operation_id="uploadMediaForContent",
+    summary="Upload a file for a content",
+    status_code=201,
+    response_model=MediaResponse,
+    responses=_UPLOAD_ERRORS,
+    openapi_extra=upload_form(with_content_id=False),
+)
+async def upload_for_content(
+    content_id: uuid.UUID, request: Request, services: ServicesDep, user: Uploader, key: IdempotencyKeyHeader
+) -> Response:
+    """Like uploading a file, and the media belongs to the content, which must exist."""
+    return await _upload(request, services, user.user_id, key, content_id=content_id)
+
+
+@router.get(
+    "/content/{content_id}/media",
+    operation_id="listMediaOfContent",
+    summary="List the media of a content",
+    response_model=list[MediaResponse],
+    responses=errors(400, 404),
+)
+async def media_of_content(
+    content_id: uuid.UUID, services: ServicesDep, media_type: MediaType | None = None
+) -> list[MediaResponse]:
+    """All media of one content, oldest first."""
+    found = await services.media.get_media_for_content(content_id, media_type)
+    return [media_response(media, services.storage) for media in found]
+
+
+@router.get(
+    "/",
+    operation_id="listMedia",
+    summary="List media",
+    response_model=MediaList,
+    responses=errors(400, 401),
+)
+async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signature
+    services: ServicesDep,
+    _: CurrentUser,
+    media_type: MediaType | None = None,
+    uploaded_by: uuid.UUID | None = None,
+    content_id: uuid.UUID | None = None,
+    page: Annotated[int, Query(ge=1, le=2**31 - 1, description="From 1; ignored with `cursor`.")] = 1,
+    page_size: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[
+        str | None, Query(description="`next_cursor` of the page before; any depth costs the same.")
+    ] = None,
+    count: Annotated[
+        CountMode | None, Query(description="How `total` is found; unset: exact up to 10,000, then an estimate.")
+    ] = None,
+) -> MediaList:
+    """Media of everybody, newest first, page by page."""
+    found = await services.media.list_media(
+        MediaFilter(media_type, uploaded_by, content_id),
+        page=page,
+        page_size=page_size,
+        cursor=decode_cursor(cursor) if cursor else None,
+        count=count,
+    )
+    return MediaList(
+        items=[media_response(media, services.storage) for media in found.items],
+        total=found.total,
+        total_is_estimate=found.total_is_estimate,
+        page=page,
+        page_size=page_size,
+        pages=None if found.total is None else page_count(found.total, page_size),
+        next_cursor=found.next_cursor.encode() if found.next_cursor else None,
+    )
+
+
+@router.get(
+    "/{media_id}",
+    operation_id="getMedia",
+    summary="Get a media",
+    response_model=MediaResponse,
+    responses={304: {"description": "The client's copy is still good."}, **errors(400, 404)},
+)
+async def get_media(media_id: uuid.UUID, request: Request, services: ServicesDep) -> Response:
+    """What is known about one media. Public."""
+    media = await services.media.get_media(media_id)
+    tag = entity_tag(media.id, media.updated_at)
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if is_not_modified(
+        if_none_match=request.headers.get("if-none-match"),
+        if_modified_since=None,  # whole seconds would hide a second update
+        etag=tag,
+        last_modified=media.updated_at,
+    ):
+        return Response(status_code=304, headers=headers)
+    return _rendered(media, services, headers=headers)
+
+
+@router.put(
+    "/{media_id}",
+    operation_id="updateMedia",
+    summary="Change a media",
+    response_model=MediaResponse,
+    responses=errors(400, 401, 403, 404, 413),
+    openapi_extra=json_request_body(MediaUpdate),
+)
+async def update_media(media_id: uuid.UUID, request: Request, services: ServicesDep, user: CurrentUser) -> Response:
+    """Rename a media or replace its metadata; only its uploader may. What is not sent stays as it is."""
+    await services.media.check_may_change(media_id, user.user_id)
+    wanted = await read_json(request, MediaUpdate)
+    changes = MediaChanges(
+        filename=None if wanted.filename is None else clean_display_name(wanted.filename), metadata=wanted.metadata
+    )
+    media = await services.media.update_media(media_id, changes, user_id=user.user_id)
+    return _rendered(media, services, headers={"ETag": entity_tag(media.id, media.updated_at)})
+
+
+@router.delete(
+    "/{media_id}",
+    operation_id="deleteMedia",
+    summary="Delete a media",
+    responses=errors(400, 401, 403, 404),
+)
+async def delete_media(media_id: uuid.UUID, services: ServicesDep, user: CurrentUser) -> Message:
+    """Delete a media, its file and its pictures; only its uploader may."""
+    await services.media.delete_media(media_id, user_id=user.user_id)
+    return Message(message="Media deleted successfully")
+
+
+async def _upload(
+    request: Request,
+    services: Services,
+    user_id: uuid.UUID,
+    idempotency_key: str | None,
+    *,
+    content_id: uuid.UUID | None,
+) -> Response:
+    """Both upload routes go this one way, so that no check can be missing on one of them."""
+    outcome = await services.media.upload_media(
+        UploadRequest(
+            user_id=user_id,
+            content_type=request.headers.get("content-type"),
+            content_length=_content_length(request),
+            body=request.stream(),
+            content_id=content_id,
+            idempotency_key=idempotency_key,
+        )
+    )
+    headers = {"Location": f"{request.app.state.api_prefix}/media/{outcome.media.id}"}
+    if outcome.is_replay:
+        headers["Idempotent-Replayed"] = "true"
+    return _rendered(outcome.media, services, status=201, headers=headers)
+
+
+def _rendered(media: Media, services: Services, *, headers: dict[str, str], status: int = 200) -> Response:
+    # Rendered here rather than by FastAPI, which would validate the model a second time on its way out.
+    body = media_response(media, services.storage)
+    return Response(body.model_dump_json(), status, headers, media_type=JSONResponse.media_type)
+
+
+def _content_length(request: Request) -> int | None:
+    raw = request.headers.get("content-length")
+    if raw is None:
+        return None
+    if not raw.isascii() or not raw.isdigit():
+        raise InvalidRequest("Content-Length is not a number.")
+    return int(raw[:20])
