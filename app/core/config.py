@@ -150,14 +150,18 @@ class Settings(BaseSettings):
     AUTH_TIMEOUT_S: Seconds = Field(3, description="Longest wait for the Auth Service.")
 
     # -- abuse -----------------------------------------------------------------------------------------------------
-    RATE_LIMIT_UPLOADS_PER_MINUTE: int = Field(
-        0, ge=0, description="Uploads per user and minute; 0 is no limit, production default 120."
+    RATE_LIMIT_UPLOADS_PER_MINUTE: int | None = Field(
+        None, ge=0, description="Uploads per user and minute; 0 is no limit. Unset: 120 in production, else no limit."
     )
-    RATE_LIMIT_REQUESTS_PER_MINUTE: int = Field(
-        0, ge=0, description="Requests per client address and minute; 0 is no limit, production default 6000."
+    RATE_LIMIT_REQUESTS_PER_MINUTE: int | None = Field(
+        None, ge=0, description="Requests per address and minute; 0 is no limit. Unset: 6000 in production, else none."
     )
-    QUOTA_BYTES: int = Field(0, ge=0, description="Stored bytes per user; 0 is no limit.")
-    QUOTA_FILES: int = Field(0, ge=0, description="Stored media per user; 0 is no limit.")
+    QUOTA_BYTES: int | None = Field(
+        None, ge=0, description="Stored bytes per user; 0 is no limit. Unset: 100 GiB in production, else no limit."
+    )
+    QUOTA_FILES: int | None = Field(
+        None, ge=0, description="Stored media per user; 0 is no limit. Unset: 100000 in production, else no limit."
+    )
     CLAMD_URL: str | None = Field(None, description="`tcp://host:3310` or `unix:///path`; uploads are scanned there.")
     CLAMD_TIMEOUT_S: Seconds = Field(30, description="Longest wait for the scanner.")
 
@@ -230,6 +234,31 @@ class Settings(BaseSettings):
     def public_url(self) -> str:
         """What every media URL starts with, without a slash at the end."""
         return self.BASE_URL or f"http://localhost:{self.PORT}"
+
+    @property
+    def uploads_per_minute(self) -> int:
+        """Uploads per user and minute, 0 for no limit."""
+        return self._limit(self.RATE_LIMIT_UPLOADS_PER_MINUTE, in_production=120)
+
+    @property
+    def requests_per_minute(self) -> int:
+        """Requests per client address and minute, 0 for no limit."""
+        return self._limit(self.RATE_LIMIT_REQUESTS_PER_MINUTE, in_production=6_000)
+
+    @property
+    def quota_bytes(self) -> int:
+        """Stored bytes per user, 0 for no limit."""
+        return self._limit(self.QUOTA_BYTES, in_production=100 * 1024 * MIB)
+
+    @property
+    def quota_files(self) -> int:
+        """Stored media per user, 0 for no limit."""
+        return self._limit(self.QUOTA_FILES, in_production=100_000)
+
+    def _limit(self, configured: int | None, *, in_production: int) -> int:
+        if configured is not None:
+            return configured
+        return in_production if self.is_production else 0
 
     def size_limit_bytes(self, media_type: MediaType | None) -> int:
         """Most bytes a file of this media type may have; None asks for the limit while the type is unknown."""

@@ -1,0 +1,43 @@
+"""Run the service in the foreground.
+
+Without DATABASE_URL it starts the bundled PostgreSQL under DATA_DIR. The schema is brought up to date first. Ctrl-C or
+SIGTERM lets running uploads finish and stops everything.
+"""
+
+import argparse
+import asyncio
+import os
+import sys
+
+from app import server
+from app.cli.migrate import migrate
+from app.cli.postgres import database_url
+from app.core import metrics
+from app.core.config import AuthMode, Settings, load_settings
+from app.core.logging import configure_logging
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """No arguments: HOST, PORT and the rest come from the environment."""
+
+
+def run(_: argparse.Namespace) -> int:
+    settings = load_settings()
+    configure_logging(settings)
+    with database_url(settings) as url, metrics.serving(settings.DATA_DIR / "metrics"):
+        # The server processes read the environment again, each for itself.
+        os.environ["DATABASE_URL"] = url
+        asyncio.run(migrate(settings, url))
+        print(_welcome(settings), file=sys.stderr, flush=True)
+        return server.run(load_settings())
+
+
+def _welcome(settings: Settings) -> str:
+    lines = [
+        f"  Media API      {settings.public_url}/api/v1/media",
+        f"  Swagger UI     {settings.public_url}/docs",
+        f"  ReDoc          {settings.public_url}/redoc",
+    ]
+    if not settings.is_production and settings.AUTH_MODE is AuthMode.SECRET:
+        lines.append("  Get a token    make token      (or: python -m app token --user UUID)")
+    return "\n" + "\n".join(lines) + "\n"

@@ -1,0 +1,163 @@
+"""The composition root: builds every part from the settings, in order, and closes them in reverse."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from app.api import health
+from app.api.deps import Services
+from app.api.docs_pages import add_docs_pages
+from app.api.errors import add_error_handlers
+from app.api.middleware import add_middleware
+from app.api.v1.api import router
+from app.core.config import ConfigurationError, Settings, load_settings
+from app.core.database import Database
+from app.core.machine_slots import MachineSlots
+from app.core.processing.sandbox import Sandbox
+from app.core.rate_limit import RateLimiter
+from app.core.security import create_verifier
+from app.core.staging import Staging
+from app.core.storage import StorageManager
+from app.core.storage_backends.local import LocalBackend
+from app.services.content_service import ContentService
+from app.services.delete_saga import DeleteSaga
+from app.services.in_flight import InFlight
+from app.services.media_service import MediaService
+from app.services.sweeper import Sweeper
+from app.services.upload_saga import UploadSaga
+
+API_PREFIX = "/api/v1"
+IO_THREADS = 32
+"""Threads for file I/O; fsync keeps one busy for as long as the disk takes, and uploads do not wait for each other."""
+
+_DESCRIPTION = """\
+Upload images, videos, audio and documents; they are checked for what they really are, processed, stored safely and
+handed out fast. Press **Authorize** and paste a token (locally: `make token`), then try *Upload a file*.
+"""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The whole application; without `settings` they come from the environment. Raises ConfigurationError."""
+    settings = settings or load_settings()
+    app = FastAPI(
+        title="Content Service: Media API",
+        version="1.0.0",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    app.state.api_prefix = API_PREFIX
+    app.include_router(router, prefix=API_PREFIX)
+    app.include_router(health.router)
+    add_docs_pages(app)
+    add_error_handlers(app)
+    if settings.CORS_ORIGINS:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.CORS_ORIGINS),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition"],
+        )
+    add_middleware(app)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    settings = app.state.settings
+    assert isinstance(settings, Settings)
+    async with AsyncExitStack() as stack:
+        app.state.services = await _build(settings, stack)
+        yield
+
+
+async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
+    """Every part of a running service; `stack` closes them, the last one first."""
+    if settings.DATABASE_URL is None:
+        raise ConfigurationError("DATABASE_URL is not set; `python -m app serve` brings its own PostgreSQL")
+    executor = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="io")
+    asyncio.get_running_loop().set_default_executor(executor)
+
+    database = Database(settings.DATABASE_URL.get_secret_value(), settings)
+    stack.push_async_callback(database.close)
+    await database.wait_until_ready(settings.DATABASE_STARTUP_TIMEOUT_S)
+
+    storage = StorageManager(
+        backend=LocalBackend(settings.UPLOAD_DIR),
+        staging=Staging(settings.UPLOAD_DIR.resolve()),
+        public_url=settings.public_url,
+    )
+    storage.open()
+    stack.callback(storage.close)
+
+    verifier = create_verifier(settings)
+    stack.push_async_callback(verifier.aclose)
+
+    slots = MachineSlots(settings.DATA_DIR / "slots", settings.PROCESSING_WORKERS)
+    sandbox = await stack.enter_async_context(create_sandbox(settings, writable_dir=storage.staging.root, slots=slots))
+
+    in_flight = InFlight()
+    sweeper = Sweeper(
+        database=database,
+        storage=storage,
+        in_flight=in_flight,
+        interval_s=settings.SWEEP_INTERVAL_S,
+        age_s=settings.SWEEP_AGE_S,
+    )
+    stack.push_async_callback(_cancelled, asyncio.create_task(sweeper.run_forever(), name="sweeper"))
+
+    upload_saga = UploadSaga(
+        settings=settings,
+        database=database,
+        storage=storage,
+        sandbox=sandbox,
+        in_flight=in_flight,
+        nudge_sweep=sweeper.nudge,
+    )
+    delete_saga = DeleteSaga(database=database, storage=storage, in_flight=in_flight, nudge_sweep=sweeper.nudge)
+    return Services(
+        settings=settings,
+        database=database,
+        storage=storage,
+        sandbox=sandbox,
+        verifier=verifier,
+        media=MediaService(database=database, storage=storage, upload_saga=upload_saga, delete_saga=delete_saga),
+        content=ContentService(database),
+        upload_limiter=RateLimiter(settings.uploads_per_minute),
+        address_limiter=RateLimiter(settings.requests_per_minute),
+    )
+
+
+def create_sandbox(settings: Settings, *, writable_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
+    """The worker processes as the settings want them; not started yet."""
+    return Sandbox(
+        workers=settings.PROCESSING_WORKERS,
+        queue_size=settings.PROCESSING_QUEUE_SIZE,
+        timeout_s=settings.PROCESSING_TIMEOUT_S,
+        cpu_s=settings.PROCESSING_CPU_S,
+        memory_bytes=settings.PROCESSING_MEMORY_BYTES,
+        writable_dir=writable_dir,
+        slots=slots,
+    )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def __getattr__(name: str) -> FastAPI:
+    # `uvicorn app.main:app`, as in the founding document: built when asked for, so that importing reads no environment.
+    if name == "app":
+        return create_app()
+    raise AttributeError(name)
