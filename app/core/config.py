@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.core.media_types import MAX_AUDIO_SIZE, MAX_DOCUMENT_SIZE, MAX_IMAGE_SIZE, MAX_VIDEO_SIZE, MIB, MediaType
@@ -191,13 +191,13 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return value.rstrip("/") if value else None
 
-    @field_validator("DATABASE_URL", "AUTH_SECRET", "AUTH_DISCOVERY_URL", "AUTH_JWKS_URL", "AUTH_INTROSPECTION_URL",
-                     "AUTH_ISSUER", "AUTH_AUDIENCE", "BASE_URL", "CLAMD_URL", "LOG_FILE", "ACCEL_REDIRECT_PREFIX",
-                     mode="before")  # fmt: skip
+    @field_validator("*", mode="before")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
+    def _empty_is_unset(cls, value: object, info: ValidationInfo) -> object:
         # A line `NAME=` in .env or in a compose file means "not set".
-        return None if value == "" else value
+        if value != "" or info.field_name is None:
+            return value
+        return cls.model_fields[info.field_name].get_default(call_default_factory=True)
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
