@@ -1,0 +1,46 @@
+"""Addresses of the database: the forms that are understood, and that a wrong one never shows its password."""
+
+import pytest
+
+from app.core.config import ConfigurationError
+from app.core.database import Database
+from app.core.database_driver import asyncpg_dsn
+from tests.fixtures.settings import SettingsFactory
+
+
+@pytest.mark.parametrize(
+    ("url", "dsn"),
+    [
+        ("postgresql://u:p@h/d", "postgresql://u:p@h/d"),
+        ("postgres://u:p%40@h:1/d", "postgresql://u:p%40@h:1/d"),
+        ("postgresql+asyncpg://u@h/d?ssl=require", "postgresql://u@h/d?sslmode=require"),
+        ("postgresql://u@h/d?sslmode=verify-full", "postgresql://u@h/d?sslmode=verify-full"),
+        ("postgresql://u@/d?host=/run/pg", "postgresql://u@/d?host=%2Frun%2Fpg"),
+        ("postgresql://u@h/d?sslmode=require&channel_binding=require", "postgresql://u@h/d?sslmode=require"),
+        ("postgresql://u@h/d?connect_timeout=10", "postgresql://u@h/d"),
+        ("postgresql://u@a:1,b:2/d?target_session_attrs=primary", "postgresql://u@a:1,b:2/d?target_session_attrs=primary"),
+    ],
+)  # fmt: skip
+def test_address_forms(url: str, dsn: str) -> None:
+    assert asyncpg_dsn(url) == dsn
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@h/d", "u:secret@h", "", "postgresql://u:secret@[h/d"])
+def test_wrong_address_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="DATABASE_URL") as caught:
+        asyncpg_dsn(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
+async def test_every_scheme_connects(database_url: str, settings_of: SettingsFactory, scheme: str) -> None:
+    database = Database(database_url.replace("postgresql", scheme, 1), settings_of())
+    await database.check()
+    await database.close()
+
+
+async def test_senseless_address_is_a_configuration_error(settings_of: SettingsFactory) -> None:
+    database = Database("postgresql://u@h:port/d", settings_of())
+    with pytest.raises(ConfigurationError, match="DATABASE_URL"):
+        await database.check()
+    await database.close()
