@@ -49,7 +49,7 @@ class _Exchange:
         self._waits_for_100 = any(name == b"expect" and value.lower() == b"100-continue" for name, value in headers)
         self._body_ended = not _has_body(headers)
         self._may_skip_rest = not self._waits_for_100 and _declared_bytes(headers) <= _SKIPPED_BYTES
-        self._start: Message | None = None
+        self._held_start: Message | None = None
         self._is_early = False
 
     async def receive(self) -> Message:
@@ -62,16 +62,31 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self._start = message
+            await self._send_start(message)
         elif message["type"] == "http.response.body":
             await self._send_body(message)
         else:
-            await self._send_start(None)
             await self._send(message)
 
+    async def _send_start(self, start: Message) -> None:
+        self._is_early = not self._body_ended and not self._may_skip_rest
+        if self._is_early or is_draining(self._state):
+            others = [field for field in start.get("headers", ()) if field[0].lower() != b"connection"]
+            start = {**start, "headers": [*others, (b"connection", b"close")]}
+        if self._is_early and not _has_framing(start):
+            # Without a length the client waits for the end of a chunked answer, and that end waits for the drain: so
+            # these headers wait for the body, which most often comes in one piece and then gives them a length.
+            self._held_start = start
+        else:
+            await self._send(start)
+
     async def _send_body(self, message: Message) -> None:
-        is_last = not message.get("more_body", False)
-        await self._send_start(len(message.get("body", b"")) if is_last else None)
+        body, is_last = message.get("body", b""), not message.get("more_body", False)
+        if self._held_start is not None:
+            start, self._held_start = self._held_start, None
+            if is_last and body:
+                start["headers"].append((b"content-length", str(len(body)).encode()))
+            await self._send(start)
         if not is_last or not self._is_early:
             await self._send(message)
             return
@@ -79,16 +94,6 @@ class _Exchange:
         if not self._body_ended and not self._waits_for_100:
             await self._drain()
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _send_start(self, whole_body_bytes: int | None) -> None:
-        """Send what was held back until now; `whole_body_bytes` is known when the first piece is also the last."""
-        start, self._start = self._start, None
-        if start is None:
-            return
-        self._is_early = not self._body_ended and not self._may_skip_rest
-        if self._is_early or is_draining(self._state):
-            start = {**start, "headers": _closing(start, whole_body_bytes)}
-        await self._send(start)
 
     async def _drain(self) -> None:
         drained_bytes = 0
@@ -99,13 +104,8 @@ class _Exchange:
                     drained_bytes += len(message.get("body", b""))
 
 
-def _closing(start: Message, whole_body_bytes: int | None) -> list[tuple[bytes, bytes]]:
-    headers = [field for field in start.get("headers", ()) if field[0].lower() != b"connection"]
-    names = {name.lower() for name, _ in headers}
-    # Without a length the client waits for the end of a chunked answer, and that end waits for the drain.
-    if whole_body_bytes and not names & {b"content-length", b"transfer-encoding"}:
-        headers.append((b"content-length", str(whole_body_bytes).encode()))
-    return [*headers, (b"connection", b"close")]
+def _has_framing(start: Message) -> bool:
+    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in start["headers"])
 
 
 def _has_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:

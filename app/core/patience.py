@@ -1,0 +1,147 @@
+"""How long one connection may keep us waiting: for a head, for a body, for its reader. Knows asyncio and no server."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.core.config import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may take, in seconds; `max_connections` per server process."""
+
+    header_timeout_s: float
+    keep_alive_timeout_s: float
+    send_timeout_s: float
+    body_idle_timeout_s: float
+    body_timeout_s: float
+    max_connections: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ConnectionLimits":
+        return cls(
+            header_timeout_s=settings.HEADER_TIMEOUT_S,
+            keep_alive_timeout_s=settings.KEEP_ALIVE_TIMEOUT_S,
+            send_timeout_s=settings.SEND_TIMEOUT_S,
+            # An upload watches its body itself and answers better; this holds for every other body, a little later.
+            body_idle_timeout_s=settings.UPLOAD_IDLE_TIMEOUT_S * 1.5,
+            body_timeout_s=settings.UPLOAD_TIMEOUT_S * 1.1,
+            max_connections=settings.MAX_CONNECTIONS,
+        )
+
+
+class Deadline:
+    """Calls `on_late` once, `seconds` after the last `start`, unless stopped before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, on_late: Callable[[], None]) -> None:
+        self._loop = loop
+        self._seconds = seconds
+        self._on_late = on_late
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_running(self) -> bool:
+        return self._timer is not None
+
+    def start(self) -> None:
+        self.stop()
+        self._timer = self._loop.call_later(self._seconds, self._late)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _late(self) -> None:
+        self._timer = None
+        self._on_late()
+
+
+class BodyWatch:
+    """Calls `on_late` when a body makes no progress for `idle_s` although we read, or takes longer than `total_s`.
+
+    Noting a chunk costs one assignment; the timer looks at it when it fires, so a fast upload sets no timers.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        limits: ConnectionLimits,
+        *,
+        is_read_paused: Callable[[], bool],
+        on_late: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._idle_s = limits.body_idle_timeout_s
+        self._total_s = limits.body_timeout_s
+        self._is_read_paused = is_read_paused
+        self._on_late = on_late
+        self._timer: asyncio.TimerHandle | None = None
+        self._began_at = 0.0
+        self._heard_at = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        return self._timer is not None
+
+    def begin(self) -> None:
+        """A head is complete and its body is expected."""
+        self.stop()
+        self._began_at = self._heard_at = self._loop.time()
+        self._timer = self._loop.call_later(self._idle_s, self._look)
+
+    def heard(self) -> None:
+        """Some bytes have come."""
+        self._heard_at = self._loop.time()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if self._is_read_paused():
+            self._heard_at = now  # it is us who do not read
+        left_s = min(self._heard_at + self._idle_s, self._began_at + self._total_s) - now
+        if left_s <= 0:
+            self._on_late()
+        else:
+            self._timer = self._loop.call_later(left_s, self._look)
+
+
+class WriteWatch:
+    """Cuts a connection whose peer takes no byte for `seconds` while bytes wait for it, also while it is closing."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport, seconds: float) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._seconds = seconds
+        self._timer: asyncio.TimerHandle | None = None
+        self._unsent_bytes = 0
+        self._has_progressed = False
+
+    def begin(self) -> None:
+        """Watch from now on, if anything is unsent."""
+        if self._timer is None and (unsent_bytes := self._transport.get_write_buffer_size()):
+            self._unsent_bytes = unsent_bytes
+            self._has_progressed = False
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def progressed(self) -> None:
+        """The peer took enough for the transport to ask for more."""
+        self._has_progressed = True
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._has_progressed or self._transport.get_write_buffer_size() < self._unsent_bytes:
+            self.begin()
+        else:
+            self._transport.abort()

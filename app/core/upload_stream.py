@@ -1,0 +1,156 @@
+"""One upload on its way in: a multipart body becomes one staged file and a few checked text fields. No FastAPI here.
+
+The bytes pass through once: parsed, counted, hashed and written as they arrive, and spooled nowhere else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from app.core.errors import BodyTooLarge, FileTooLarge, RequestTimedOut
+from app.core.filenames import clean_display_name
+from app.core.media_types import MIB, MediaType
+from app.core.multipart_form import MultipartForm
+from app.core.multipart_headers import read_boundary
+from app.core.staged_file import StagedFile
+
+FORM_OVERHEAD_BYTES: Final = MIB
+"""What the form around a file may add: boundaries, part headers, the other fields."""
+
+_GUESS_BYTES: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedUpload:
+    """What arrived; the file lies complete and closed at the staged path, not yet synced.
+
+    filename: cleaned for display.  sha256: lower-case hex.  fields: `media_type`, `content_id`, `metadata` and
+    `checksum_sha256` as far as they were sent, unchecked except for UTF-8 and length.  file_headers: the headers of
+    the file part by lower-case name.
+    """
+
+    filename: str
+    media_type: MediaType
+    size_bytes: int
+    sha256: str
+    fields: Mapping[str, str]
+    file_headers: Mapping[str, str]
+
+
+async def receive_upload(
+    *,
+    content_type: str | None,
+    body: AsyncIterator[bytes],
+    staged_path: Path,
+    limit_for: Callable[[MediaType | None], int],
+    max_upload_bytes: int,
+    idle_timeout_s: float,
+    total_timeout_s: float,
+    guess: Callable[[bytes], MediaType | None] | None = None,
+) -> ReceivedUpload:
+    """Read `body` to its end into a new file at `staged_path` (mode 0640) and return what it was.
+
+    content_type: the request's header value.  limit_for: most bytes of a file of that media type, of any for None.
+    guess: says from a file's first 4 KiB what it surely is, for a file part that comes before `media_type`; None
+    leaves the largest limit in force until the field is known.  Timeouts in seconds: the longest wait for a chunk
+    and for the whole body.
+
+    Raises UnsupportedForm, MalformedMultipart, MissingField, DuplicateField, InvalidField; FileTooLarge and
+    BodyTooLarge as soon as the count says so, with nothing more taken in than the current chunk; RequestTimedOut;
+    StorageFull, StorageUnavailable. What `body` raises passes through. The file is closed in every case; removing it
+    after an error is the caller's part, who owns its directory.
+    Source: RFC 7578 (form-data), RFC 2046 section 5.1 (framing).
+    """
+    boundary = read_boundary(content_type)
+    staged = StagedFile(staged_path)
+    intake = _Intake(staged, boundary, limit_for=limit_for, max_upload_bytes=max_upload_bytes, guess=guess)
+    pace = _Pace(body, idle_timeout_s=idle_timeout_s, total_timeout_s=total_timeout_s)
+    try:
+        while (chunk := await pace.next_chunk()) is not None:
+            intake.feed(chunk)
+            if staged.wants_drain:
+                await staged.drain()
+        form = intake.form
+        head, media_type = form.finish()
+        sha256 = await staged.finish()
+    except BaseException:
+        await staged.abandon()
+        raise
+    return ReceivedUpload(
+        filename=clean_display_name(head.filename or ""),
+        media_type=media_type,
+        size_bytes=staged.size_bytes,
+        sha256=sha256,
+        fields=MappingProxyType(form.fields),
+        file_headers=MappingProxyType(dict(head.headers)),
+    )
+
+
+class _Pace:
+    """Hands out the chunks of a body with a limit on each wait and on the whole."""
+
+    def __init__(self, body: AsyncIterator[bytes], *, idle_timeout_s: float, total_timeout_s: float) -> None:
+        self._body = body
+        self._idle_timeout_s = idle_timeout_s
+        self._now = asyncio.get_running_loop().time
+        self._deadline = self._now() + total_timeout_s
+
+    async def next_chunk(self) -> bytes | None:
+        """The next bytes, None at the end of the body. Raises RequestTimedOut."""
+        try:
+            # Only the wait for the client is timed: a disk of ours that is slow must not look like a slow client.
+            async with asyncio.timeout_at(min(self._now() + self._idle_timeout_s, self._deadline)):
+                return await anext(self._body, None)
+        except TimeoutError as exc:
+            raise RequestTimedOut from exc
+
+
+class _Intake:
+    """Feeds the form, passes the file's bytes to the staged file and stops at whichever limit comes first."""
+
+    def __init__(
+        self,
+        staged: StagedFile,
+        boundary: bytes,
+        *,
+        limit_for: Callable[[MediaType | None], int],
+        max_upload_bytes: int,
+        guess: Callable[[bytes], MediaType | None] | None,
+    ) -> None:
+        self.form = MultipartForm(boundary, self._take)
+        self._staged = staged
+        self._limit_for = limit_for
+        self._max_upload_bytes = max_upload_bytes
+        self._guess = guess
+        self._guessed: MediaType | None = None
+        self._head = bytearray()
+        self._received_bytes = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take one chunk. Raises what the form raises, BodyTooLarge and FileTooLarge."""
+        self._received_bytes += len(chunk)
+        if self._received_bytes > self._max_upload_bytes + FORM_OVERHEAD_BYTES:
+            raise BodyTooLarge(limit_bytes=self._max_upload_bytes)
+        self.form.feed(chunk)
+        self._check_size()
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        self._staged.add(data, start, end)
+        if self._guess is not None:
+            self._head += data[start : min(end, start + _GUESS_BYTES)]
+
+    def _check_size(self) -> None:
+        size_bytes = self._staged.size_bytes
+        if size_bytes > self._max_upload_bytes:
+            raise BodyTooLarge(limit_bytes=self._max_upload_bytes)
+        if self._guess is not None and (self.form.file_is_complete or len(self._head) >= _GUESS_BYTES):
+            # The declared type wins as soon as it is known; the guess only shortens the wait for a lost cause.
+            self._guessed = self._guess(bytes(self._head[:_GUESS_BYTES]))
+            self._guess = None
+        media_type = self.form.media_type or self._guessed
+        limit_bytes = self._limit_for(media_type)
+        if size_bytes > limit_bytes:
+            raise FileTooLarge(limit_bytes=limit_bytes, media_type=media_type.value if media_type else "unknown")

@@ -1,0 +1,321 @@
+"""One HTTP server: uvicorn with our limits on connections and our way to shut down; the only importer of uvicorn."""
+
+import asyncio
+import math
+import signal
+import socket
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
+
+import httptools
+from uvicorn import Config, Server
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from app.core.config import Settings
+from app.core.http_answers import (
+    BODY_TIMED_OUT,
+    HEADER_TIMED_OUT,
+    MALFORMED_REQUEST,
+    TOO_MANY_CONNECTIONS,
+    Refusal,
+    render,
+)
+from app.core.lifecycle import STATE_KEY, Draining
+from app.core.logging import get_logger
+from app.core.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
+from app.core.request_meter import RequestMeter
+
+_MAX_PIPELINED: Final = 8
+_LINGER_S: Final = 2.0
+_LINGERING_CONNECTIONS: Final = 64
+_DRAIN_NOTICE_S: Final = 1.0
+_CANCEL_S: Final = 2.0
+
+log = get_logger(__name__)
+
+
+class MediaConfig(Config):
+    """uvicorn's configuration from our settings; carries the limits to every connection's protocol object."""
+
+    def __init__(self, settings: Settings, app: str | Callable[[], object]) -> None:
+        super().__init__(
+            app,
+            factory=True,
+            host=settings.HOST,
+            port=settings.PORT,
+            http=MediaHttpProtocol,
+            ws="none",
+            lifespan="on",
+            log_config=None,  # app/core/logging.py owns the handlers
+            access_log=False,  # one line per request comes from our middleware
+            server_header=False,
+            proxy_headers=True,
+            forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
+            workers=settings.WORKERS,
+        )
+        self.limits = ConnectionLimits.of(settings)
+        self.grace_s = settings.SHUTDOWN_GRACE_S
+        self.drain_notice_s = min(_DRAIN_NOTICE_S, settings.SHUTDOWN_GRACE_S / 5)
+
+
+class MediaHttpProtocol(HttpToolsProtocol):
+    """One connection: uvicorn's HTTP/1.1 with limits on time, size and number, and refusals in our JSON."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        assert isinstance(config, MediaConfig)
+        self._limits = config.limits
+        self._meter = RequestMeter()
+        self._refusal: Refusal | None = None
+        self._is_deaf = False
+        self._in_head = False
+        self._in_body = False
+        self._answering: RequestResponseCycle | None = None
+        self._head_deadline = Deadline(self.loop, self._limits.header_timeout_s, self._head_is_late)
+        self._linger_deadline = Deadline(self.loop, _LINGER_S, self._abort)
+        self._body_watch = BodyWatch(
+            self.loop, self._limits, is_read_paused=lambda: self.flow.read_paused, on_late=self._body_is_late
+        )
+        self._write_watch: WriteWatch | None = None
+
+    # -- the connection --------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._write_watch = WriteWatch(self.loop, transport, self._limits.send_timeout_s)
+        excess = len(self.connections) - self._limits.max_connections
+        if excess > _LINGERING_CONNECTIONS:
+            transport.abort()
+        elif excess > 0:
+            self._refuse(TOO_MANY_CONNECTIONS)
+        else:
+            self._head_deadline.start()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for watch in (self._head_deadline, self._linger_deadline, self._body_watch, self._write_watch):
+            if watch is not None:
+                watch.stop()
+        self._write_watch = None
+        self._unset_keepalive_if_required()
+        self._is_deaf = True
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        # Replaces uvicorn's: any byte would stop its keep-alive timer, and a bad request would be answered in the
+        # middle of the response before it.
+        if self._is_deaf:
+            return
+        self._body_watch.heard()
+        was_in_head, was_in_body = self._in_head, self._in_body
+        refusal: Refusal | None = None
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # An Upgrade may be ignored (RFC 9110 section 7.8). What follows it could be another protocol, so nothing
+            # more is read and the connection ends with this answer.
+            self._is_deaf = True
+            self.cycle.keep_alive = False
+        except httptools.HttpParserError:
+            refusal = self._refusal or MALFORMED_REQUEST
+        else:
+            if was_in_head and self._in_head:
+                refusal = self._meter.unfinished_head(len(data))
+            elif was_in_body:
+                refusal = self._meter.body_on_the_wire(len(data))
+        if refusal is not None:
+            self._refuse(refusal)
+        elif self._in_body and not self._body_watch.is_running:
+            self._body_watch.begin()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._watch_writes()
+
+    # -- what the parser reports -----------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._unset_keepalive_if_required()
+        self._meter = RequestMeter()
+        self._in_head = True
+        if len(self.pipeline) >= _MAX_PIPELINED:
+            self._raise(MALFORMED_REQUEST)
+        if not self._is_answering() and not self._head_deadline.is_running:
+            self._head_deadline.start()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        self._raise(self._meter.target(len(self.url)))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._raise(self._meter.header(name, value))
+        # Trailers arrive here too. uvicorn would add them to the headers the application already looks at, which lets
+        # a client set after the fact what a proxy has checked; RFC 9110 section 6.5.1 allows to drop them.
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        version, is_upgrade = self.parser.get_http_version(), self.parser.should_upgrade()
+        self._raise(self._meter.head_complete(version, is_upgrade=is_upgrade))
+        super().on_headers_complete()
+        self._in_head, self._in_body = False, True
+        self._head_deadline.stop()
+
+    def on_body(self, body: bytes) -> None:
+        self._meter.body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._in_body = False
+        self._body_watch.stop()
+        super().on_message_complete()
+
+    def _raise(self, refusal: Refusal | None) -> None:
+        if refusal is not None:
+            self._refusal = refusal
+            raise _RefusedError
+
+    # -- answering -------------------------------------------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answering = cycle
+        task = self.loop.create_task(cycle.run_asgi(app))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        # A closing transport waits for its reader without end.
+        task.add_done_callback(lambda _task: self._watch_writes())
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.timeout_keep_alive_task is None:
+            return
+        # Not left to uvicorn: its setting is a whole number of seconds, and a head that has begun has less time.
+        self._unset_keepalive_if_required()
+        if self._in_head:
+            self._head_deadline.start()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(self._limits.keep_alive_timeout_s, self._close)
+
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer as soon as no other answer is in the way, and end the connection."""
+        self._is_deaf = True
+        self.pipeline.clear()
+        log.info("connection.refused", status=refusal.status, code=refusal.code, client=str(self.client))
+        answering = self._answering if self._is_answering() else None
+        if answering is None and self._in_body:
+            self._close()  # the rest of a body whose request has its answer: a second one would confuse the client
+        elif answering is None:
+            self._answer_and_close(refusal)
+        elif answering is not self.cycle or not self._in_body:
+            answering.keep_alive = False  # an earlier request: its answer is finished first, and is the last
+        else:
+            # It is this request's own body that cannot be read on: for the application the client is gone.
+            answering.disconnected = True
+            answering.message_event.set()
+            if answering.response_started:
+                self._close()
+            else:
+                self._answer_and_close(refusal)
+
+    def _answer_and_close(self, refusal: Refusal) -> None:
+        self.transport.write(render(refusal, default_headers=self.server_state.default_headers))
+        # Closing with unread input makes the kernel send a reset, which may overtake the answer (RFC 9112 section
+        # 9.6): so only our side is closed, and what the client still sends is read and dropped for a moment.
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self._linger_deadline.start()
+
+    def _close(self) -> None:
+        self.transport.close()
+        self._watch_writes()
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+    # -- patience --------------------------------------------------------------------------------------------------
+
+    def _head_is_late(self) -> None:
+        # A connection that never said anything is a spare one of a browser: it is closed without a word.
+        if self._in_head:
+            self._refuse(HEADER_TIMED_OUT)
+        else:
+            self._close()
+
+    def _body_is_late(self) -> None:
+        if not self._is_deaf:
+            self._refuse(BODY_TIMED_OUT)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_writes()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._write_watch is not None:
+            self._write_watch.progressed()
+
+    def _watch_writes(self) -> None:
+        if self._write_watch is not None:
+            self._write_watch.begin()
+
+
+class _RefusedError(Exception):
+    """Stops the parser; the refusal itself waits in the protocol."""
+
+
+class MediaServer(Server):
+    """uvicorn's server, which drains before it closes and ends with exit code 0."""
+
+    def __init__(self, config: MediaConfig) -> None:
+        super().__init__(config)
+        self.draining = Draining()
+        self._grace_s = config.grace_s - config.drain_notice_s
+        self._notice_s = config.drain_notice_s
+        self._notice_ends_at = math.inf
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.lifespan.state[STATE_KEY] = self.draining
+        await super().startup(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal passes both
+        # uvicorn would remember the signal and raise it again at the end: the process would count as killed.
+        if self.draining.is_draining:
+            self.force_exit = self.should_exit and sig == signal.SIGINT
+            self.should_exit = True
+            return
+        self.draining.start()
+        # Listeners stay open for a moment: balancers read 503 on /readyz, uploads are told to go elsewhere, and
+        # nobody meets a closed port. Who presses Ctrl-C does not wait for that.
+        self._notice_ends_at = time.monotonic() + (0.0 if sig == signal.SIGINT else self._notice_s)
+
+    async def on_tick(self, counter: int) -> bool:
+        self.should_exit = self.should_exit or time.monotonic() >= self._notice_ends_at
+        return await super().on_tick(counter)
+
+    async def _wait_tasks_to_complete(self) -> None:
+        try:
+            async with asyncio.timeout(self._grace_s):
+                await super()._wait_tasks_to_complete()
+        except TimeoutError:
+            # uvicorn cancels too, but then shuts the application down while the cancelled requests still clean up.
+            late = set(self.server_state.tasks)
+            log.warning("server.requests_cut_off", count=len(late))
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=_CANCEL_S)
+            for connection in list(self.server_state.connections):
+                connection.transport.abort()

@@ -1,0 +1,56 @@
+"""Starts what serves: one server in this process, or several workers under a supervisor."""
+
+import resource
+import socket
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from app.core.config import Settings, load_settings
+from app.core.logging import configure_logging
+from app.core.supervisor import STARTUP_FAILURE, Supervisor
+from app.server.http import MediaConfig, MediaServer
+
+APP_FACTORY: Final = "app.main:create_app"
+
+_SPARE_DESCRIPTORS: Final = 1024
+
+
+def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 3 when the service could not start.
+
+    app: a factory, by import string when there are several workers (each is a fresh process that reads its settings
+    from the environment again).
+    """
+    _allow_descriptors(settings.MAX_CONNECTIONS + _SPARE_DESCRIPTORS)
+    config = MediaConfig(settings, app)
+    if settings.WORKERS == 1:
+        return _serve(config, None)
+    if not isinstance(app, str):
+        raise TypeError("several workers need the application's import string")
+    with config.bind_socket() as listener:
+        supervisor = Supervisor(
+            partial(serve_worker, app=app), listener, workers=settings.WORKERS, grace_s=settings.SHUTDOWN_GRACE_S
+        )
+        return supervisor.run()
+
+
+def serve_worker(listener: socket.socket, *, app: str) -> None:
+    """One of several workers; ends the process."""
+    settings = load_settings()
+    configure_logging(settings)
+    raise SystemExit(_serve(MediaConfig(settings, app), [listener]))
+
+
+def _serve(config: MediaConfig, sockets: list[socket.socket] | None) -> int:
+    server = MediaServer(config)
+    server.run(sockets)
+    return 0 if server.started else STARTUP_FAILURE
+
+
+def _allow_descriptors(wanted: int) -> None:
+    # The usual soft limit of 1024 is met by MAX_CONNECTIONS alone; accept() would then fail in a busy loop.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
