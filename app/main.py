@@ -27,6 +27,7 @@ from app.core.storage_backends.local import LocalBackend
 from app.services.content_service import ContentService
 from app.services.delete_saga import DeleteSaga
 from app.services.in_flight import InFlight
+from app.services.leftovers import close_storage
 from app.services.media_service import MediaService
 from app.services.sweeper import Sweeper
 from app.services.upload_saga import UploadSaga
@@ -59,6 +60,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     add_docs_pages(app)
     add_error_handlers(app)
+    add_middleware(app)
     if settings.CORS_ORIGINS:
         app.add_middleware(
             CORSMiddleware,
@@ -67,7 +69,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
             expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition"],
         )
-    add_middleware(app)
     return app
 
 
@@ -97,7 +98,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         public_url=settings.public_url,
     )
     storage.open()
-    stack.callback(storage.close)
+    stack.push_async_callback(close_storage, database, storage)
 
     verifier = create_verifier(settings)
     stack.push_async_callback(verifier.aclose)

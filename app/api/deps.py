@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.config import Settings
@@ -84,9 +84,13 @@ async def uploader(request: Request, services: ServicesDep, user: CurrentUser) -
 Uploader = Annotated[Principal, Depends(uploader)]
 
 
-def idempotency_key(request: Request) -> str | None:
+def idempotency_key(
+    raw: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", description="Makes it safe to send the same upload again within 24 hours."),
+    ] = None,
+) -> str | None:
     """The header of draft-ietf-httpapi-idempotency-key-header, with or without its quotes. Raises InvalidField."""
-    raw = request.headers.get("idempotency-key")
     if raw is None:
         return None
     key = raw.strip()

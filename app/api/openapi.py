@@ -77,5 +77,6 @@ def _inlined(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
         field = {"type": definition["type"], "enum": definition["enum"]} | field
     if "anyOf" in field:
         (kind,) = [option for option in field.pop("anyOf") if option != {"type": "null"}]
-        field = kind | {name: value for name, value in field.items() if name != "default"}
+        # Swagger UI fills in what it makes up from the schema, and sends it; an empty field is not sent.
+        field = kind | {name: value for name, value in field.items() if name != "default"} | {"example": ""}
     return field

@@ -11,7 +11,7 @@ import sys
 
 from app import server
 from app.cli.migrate import migrate
-from app.cli.postgres import database_url
+from app.cli.postgres import own_database_url
 from app.core import metrics
 from app.core.config import AuthMode, Settings, load_settings
 from app.core.logging import configure_logging
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     settings = load_settings()
     configure_logging(settings)
-    with database_url(settings) as url, metrics.serving(settings.DATA_DIR / "metrics"):
+    with own_database_url(settings) as url, metrics.serving(settings.DATA_DIR / "metrics"):
         # The server processes read the environment again, each for itself.
         os.environ["DATABASE_URL"] = url
         asyncio.run(migrate(settings, url))

@@ -7,16 +7,15 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import structlog
-
 from app.core.auth_claims import MAX_TOKEN_BYTES, ClaimRules, Principal, refused, time_claim
 from app.core.auth_http import AuthFetchFailed, AuthHttp
 from app.core.errors import AuthServiceUnavailable, Unauthenticated
+from app.core.logging import get_logger
 
 MAX_CACHED_ANSWERS = 10_000
 _BEARER_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # RFC 6750 section 2.1
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
-
 from app.core.auth_http import AuthFetchFailed, AuthHttp, is_web_url
 from app.core.auth_keys import KeySet, read_keys
 from app.core.errors import AuthServiceUnavailable
+from app.core.logging import get_logger
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class KeySource:

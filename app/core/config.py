@@ -82,7 +82,8 @@ class Settings(BaseSettings):
         7200, description="Age from which unfinished work of an unknown process is swept; above UPLOAD_TIMEOUT_S."
     )
     ACCEL_REDIRECT_PREFIX: str | None = Field(
-        None, description="Internal nginx location that serves UPLOAD_DIR; downloads then answer X-Accel-Redirect."
+        None,
+        description="Internal nginx location that serves UPLOAD_DIR, `/_media_files/`; downloads then go through it.",
     )
 
     # -- images ----------------------------------------------------------------------------------------------------
@@ -198,6 +199,13 @@ class Settings(BaseSettings):
         if value != "" or info.field_name is None:
             return value
         return cls.model_fields[info.field_name].get_default(call_default_factory=True)
+
+    @field_validator("ACCEL_REDIRECT_PREFIX")
+    @classmethod
+    def _location(cls, value: str | None) -> str | None:
+        if value is not None and not (value.startswith("/") and value.endswith("/")):
+            raise ValueError("must start and end with a slash, like /_media_files/")
+        return value
 
     @model_validator(mode="after")
     def _agree(self) -> Self:

@@ -26,10 +26,11 @@ Logger: TypeAlias = structlog.stdlib.BoundLogger
 # LOG_LEVEL says. uvicorn.access is off because our middleware writes the one line per request.
 _QUIET_LOGGERS: Mapping[str, int] = {
     "uvicorn.access": logging.CRITICAL,
-    "python_multipart": logging.WARNING,
+    "python_multipart": logging.ERROR,
     "multipart": logging.WARNING,
     "sqlalchemy": logging.WARNING,
     "sqlalchemy.engine": logging.WARNING,
+    "sqlalchemy.orm": logging.WARNING,
     "sqlalchemy.pool": logging.WARNING,
     "asyncio": logging.WARNING,
     "httpx": logging.WARNING,

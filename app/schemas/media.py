@@ -36,7 +36,7 @@ class MediaCreate(BaseModel):
 
     media_type: MediaType = Field(description="What the file is said to be; its content has to agree.")
     content_id: uuid.UUID | None = Field(None, description="Content to associate the media with.")
-    metadata: str | None = Field(None, description="A JSON object, at most 64 KiB.", examples=['{"photographer": "J"}'])
+    metadata: str | None = Field(None, description="A JSON object, at most 64 KiB.")
     checksum_sha256: str | None = Field(
         None, pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the file in hex; a mismatch is refused."
     )

@@ -191,12 +191,13 @@ async def _page(
 
 
 def _main_file(media: Media, key: str) -> StoredFile:
-    charset = media.properties.get("charset")
+    # Only text that is UTF-8 is said to be: for anything else a browser's guess is as good as ours.
+    is_utf8 = media.properties.get("charset") in {"utf-8", "us-ascii"}
     return StoredFile(
         key=key,
         filename=media.filename,
         mime_type=media.mime_type or "application/octet-stream",
-        charset=charset if isinstance(charset, str) else None,
+        charset="utf-8" if is_utf8 else None,
         etag=f'"{media.checksum_sha256}"',
         checksum_sha256=media.checksum_sha256,
         last_modified=media.created_at,

@@ -79,7 +79,7 @@ async def test_a_range_beyond_the_file_is_416_with_its_size(api: Api, header: st
     ],
 )  # fmt: skip
 async def test_a_range_that_is_none_gets_the_whole_file(api: Api, header: str) -> None:
-    reply = await api.client.get(await text_url(api), headers={"Range": header.encode()})
+    reply = await api.client.get(await text_url(api), headers={b"Range": header.encode()})
     assert (reply.status_code, reply.content) == (200, TEXT)
 
 

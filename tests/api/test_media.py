@@ -130,7 +130,7 @@ class TestUpdate:
         assert (renamed["filename"], renamed["metadata"]) == ("b.png", {"a": 1})
         assert (replaced["filename"], replaced["metadata"]) == ("b.png", {"b": [2]})
         assert replaced["properties"] == body["properties"]
-        assert body["updated_at"] < renamed["updated_at"] < replaced["updated_at"]  # type: ignore[operator]
+        assert body["updated_at"] < renamed["updated_at"] < replaced["updated_at"]
 
     async def test_only_the_uploader_may_and_the_order_does_not_depend_on_the_body(self, api: Api) -> None:
         body = await api.uploaded("a.png", png(5, 5), "image")
