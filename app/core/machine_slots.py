@@ -28,6 +28,8 @@ class MachineSlots:
             os.open(directory / f"slot-{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             for number in range(slots)
         ]
+        self.heavy_lock = (directory / "heavy.lock").absolute()
+        """Where workers take turns with memory-hungry jobs; made by the first of them."""
         self._held: set[int] = set()
         # Only one task of a process polls, the others queue behind it: first come, first served within a process.
         self._turn = asyncio.Lock()

@@ -80,6 +80,7 @@ class Sandbox:
             memory_bytes=memory_bytes,
             cpu_s=cpu_s,
             file_bytes=MAX_OUTPUT_BYTES,
+            heavy_lock=str(slots.heavy_lock) if slots else None,
         )
         self._pool = WorkerPool(arguments, size=workers, queue_size=queue_size)
         self._queue_size, self._timeout_s, self._slots = queue_size, timeout_s, slots

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from app.core.errors import InvalidUpload
 from app.core.media_types import MIB
+from app.core.processing import heavy_work
 from app.core.processing.confinement import (
     Bounds,
     arm_cpu_limit,
@@ -56,6 +57,8 @@ class WorkerArguments:
     memory_bytes: int
     cpu_s: float
     file_bytes: int
+    heavy_lock: str | None = None
+    """A file that all workers of the machine share, see `heavy_work`."""
 
     def bounds(self) -> Bounds:
         """Read-only: where the interpreter, its packages and our code are; not the project root, `.env` is there."""
@@ -82,6 +85,8 @@ class Worker:
     def run(self) -> None:
         """Load the entry, confine, say so, and work until the server closes the pipe."""
         process = _load_entry(self._arguments.entry)
+        if self._arguments.heavy_lock is not None:
+            heavy_work.share(Path(self._arguments.heavy_lock))
         gc.collect()
         gc.freeze()  # what the imports made lives as long as the worker: later collections skip it
         report = confine(self._libc, self._arguments.bounds())

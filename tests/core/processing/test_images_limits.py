@@ -1,0 +1,134 @@
+"""Hostile pictures are refused by their header, fast and in little memory."""
+
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from app.core.errors import FileTooComplex, InvalidUpload
+from app.core.processing import jpeg_segments
+from app.core.processing.contract import ProcessingOptions
+from tests.core.processing.image_jobs import run
+from tests.fixtures import image_files as files
+
+
+@pytest.fixture(autouse=True)
+def _promptly() -> Iterator[None]:
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("mime_type", files.MAKERS)
+def test_pixels_at_the_limit_and_one_over(mime_type: str, tmp_path: Path) -> None:
+    data = files.MAKERS[mime_type](files.quarters(64, 48))
+    run(data, mime_type, tmp_path, options=ProcessingOptions(max_image_pixels=64 * 48))
+    with pytest.raises(FileTooComplex):
+        run(data, mime_type, tmp_path, options=ProcessingOptions(max_image_pixels=64 * 48 - 1))
+
+
+@pytest.mark.parametrize("format_name", ["GIF", "PNG", "WEBP", "AVIF"])
+def test_frames_at_the_limit_and_one_over(format_name: str, tmp_path: Path) -> None:
+    data, mime_type = files.animated(format_name, frames=4), f"image/{format_name.lower()}"
+    run(data, mime_type, tmp_path, options=ProcessingOptions(max_image_frames=4))
+    with pytest.raises(FileTooComplex):
+        run(data, mime_type, tmp_path, options=ProcessingOptions(max_image_frames=3))
+    with pytest.raises(FileTooComplex):
+        run(data, mime_type, tmp_path, options=ProcessingOptions(max_image_pixels=60 * 40 * 4 - 1))
+
+
+@pytest.mark.parametrize(
+    ("mime_type", "data"),
+    [
+        ("image/png", files.png_of(30_000, 30_000, bits=1, color=0, rows=b"\0" * 1000)),
+        ("image/gif", files.gif_of_frames(1, width=65_535, height=65_535)),
+        (
+            "image/gif",
+            files.gif_of_frames(1)[:6]
+            + b"\x01\0\x01\0"
+            + files.gif_of_frames(1)[10:19]
+            + b",\0\0\0\0\xff\xff\xff\xff\0\x02\x01\x44\0;",
+        ),
+        ("image/webp", files.webp_bomb()),
+        ("image/jpeg", files.jpeg_with_size(65_500, 65_500)),
+        ("image/png", files.png_of(2**31 - 1, 2**31 - 1, bits=16, color=6)),
+    ],
+    ids=["1-bit png", "gif canvas", "gif frame", "webp", "jpeg", "huge png"],
+)
+def test_pixel_floods_are_refused(mime_type: str, data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InvalidUpload):
+        run(data, mime_type, tmp_path)
+
+
+def test_ten_thousand_gif_frames_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex):
+        run(files.gif_of_frames(10_000), "image/gif", tmp_path)
+
+
+def test_a_million_gif_frames_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex):
+        run(files.gif_of_frames(650_000), "image/gif", tmp_path)
+
+
+def test_an_apng_that_claims_four_billion_frames_is_refused(tmp_path: Path) -> None:
+    control = files.png_chunk(b"acTL", b"\x7f\xff\xff\xff\0\0\0\0")
+    with pytest.raises(FileTooComplex):
+        run(files.png_of(1, 1, bits=8, color=0, rows=b"\0\0", before=control), "image/png", tmp_path)
+
+
+def test_ten_thousand_webp_frames_are_refused(tmp_path: Path) -> None:
+    data = files.animated("WEBP", frames=2, size=(8, 8))
+    start = data.index(b"ANMF")
+    frame = data[start : start + 8 + int.from_bytes(data[start + 4 : start + 8], "little")]
+    body = data[8:start] + frame * 10_000
+    with pytest.raises(FileTooComplex):
+        run(b"RIFF" + len(body).to_bytes(4, "little") + body, "image/webp", tmp_path)
+
+
+@pytest.mark.parametrize("count", [jpeg_segments.MAX_SCANS, 700])
+def test_hundreds_of_jpeg_scans_are_refused(count: int, tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex):
+        run(files.jpeg_of_scans(count), "image/jpeg", tmp_path)
+
+
+def test_a_million_jpeg_segments_are_refused(tmp_path: Path) -> None:
+    data = files.jpeg(files.quarters())
+    with pytest.raises(FileTooComplex):
+        run(data[:2] + b"\xff\xe5\0\x02" * 1_000_000 + data[2:], "image/jpeg", tmp_path)
+
+
+@pytest.mark.parametrize("name", [b"zTXt", b"iCCP"])
+def test_compressed_chunk_bombs_are_refused_or_ignored(name: bytes, tmp_path: Path) -> None:
+    bomb = files.png_chunk(name, b"key\0\0" + zlib.compress(b"\0" * 20_000_000))
+    with pytest.raises(InvalidUpload):
+        run(files.png_of(1, 1, bits=8, color=0, rows=b"\0\0", before=bomb * 100), "image/png", tmp_path)
+
+
+def test_a_data_bomb_behind_the_picture_is_ignored(tmp_path: Path) -> None:
+    data = files.png_of(1, 1, bits=8, color=0, rows=b"\0\0" + b"\0" * 20_000_000)
+    assert run(data, "image/png", tmp_path).picture.size == (1, 1)
+
+
+def test_half_a_million_png_chunks_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex):
+        run(files.png_of(1, 1, bits=8, color=0, before=files.png_chunk(b"abCd", b"") * 500_000), "image/png", tmp_path)
+
+
+def test_a_picture_of_a_million_by_one_pixels_survives(tmp_path: Path) -> None:
+    outcome = run(files.png(Image.new("L", (1_000_000, 1), 128)), "image/png", tmp_path)
+    assert outcome.picture.size == (2048, 1)
+    assert outcome.picture.getpixel((1000, 0)) == 128
+
+
+def test_a_large_picture_with_alpha_is_shrunk_in_strips(tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (3100, 2000), (*files.BLUE, 255))
+    picture.paste((0, 0, 0, 0), (1550, 0, 3100, 2000))
+    outcome = run(
+        files.png(picture, compress_level=1), "image/png", tmp_path, options=ProcessingOptions(max_image_width_px=300)
+    )
+    assert outcome.picture.size == (300, 194)
+    assert outcome.picture.getpixel((50, 100)) == files.BLUE
+    assert outcome.picture.getpixel((250, 100)) == (255, 255, 255)

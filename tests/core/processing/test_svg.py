@@ -1,0 +1,262 @@
+"""Drawings keep their look and lose what could run, load or overload."""
+
+import base64
+import gzip
+import io
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import resvg_py
+from PIL import Image, ImageChops
+
+from app.core.errors import FileTooComplex, InvalidUpload, UnsupportedFileType
+from app.core.processing import svg_source
+from tests.core.processing.image_jobs import Outcome, decoded, near, run
+from tests.fixtures import image_files
+from tests.fixtures import svg_files as files
+
+RED_BOX = '<rect width="40" height="20" fill="red"/>'
+FORBIDDEN = (
+    b"script",
+    b"javascript",
+    b"onload",
+    b"onbegin",
+    b"foreign",
+    b"iframe",
+    b"evil",
+    b"@import",
+    b"passwd",
+    b"data:text",
+    b"data:image/svg",
+    b"entity",
+    b"doctype",
+    b"alert",
+    b"http-equiv",
+    b"/etc",
+    b"x.png",
+    b"<set",
+)
+
+
+@pytest.fixture(autouse=True)
+def _promptly() -> Iterator[None]:
+    start = time.process_time()
+    yield
+    assert time.process_time() - start < 6
+
+
+def process(data: bytes, folder: Path) -> Outcome:
+    return run(data, "image/svg+xml", folder)
+
+
+def drawn(data: bytes) -> Image.Image:
+    png = resvg_py.svg_to_bytes(svg_string=svg_source.read(data), width=400, dpi=96, font_family="DejaVu Sans")
+    image = decoded(bytes(png)).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+@pytest.mark.parametrize("name", files.ORDINARY)
+def test_ordinary_drawings_look_the_same(name: str, tmp_path: Path) -> None:
+    before = files.ORDINARY[name]
+    outcome = process(before, tmp_path)
+    difference = ImageChops.difference(drawn(before), drawn(outcome.main)).convert("L")
+    assert sum(difference.histogram()[9:]) == 0
+    assert len(drawn(before).getcolors(1 << 20) or []) > 3
+
+
+@pytest.mark.parametrize("name", files.ORDINARY)
+def test_sanitising_again_changes_nothing(name: str, tmp_path: Path) -> None:
+    once = process(files.ORDINARY[name], tmp_path).main
+    assert drawn(process(once, tmp_path).main).tobytes() == drawn(once).tobytes()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<script>alert(1)</script>",
+        '<rect width="5" height="5" onload="alert(1)"/>',
+        '<foreignObject><iframe xmlns="http://www.w3.org/1999/xhtml" src="javascript:alert(1)"/></foreignObject>',
+        '<h:script xmlns:h="http://www.w3.org/1999/xhtml">alert(1)</h:script>',
+        '<s:script xmlns:s="http://www.w3.org/2000/svg">alert(1)</s:script>',
+        '<a href="javascript:alert(1)"><text>x</text></a>',
+        '<a xlink:href="&#x6A;avascript:alert(1)"><text>x</text></a>',
+        '<a href="data:text/html,evil"><text>x</text></a>',
+        '<set attributeName="href" to="javascript:alert(1)"/>',
+        '<animate attributeName="href" values="javascript:alert(1)" onbegin="alert(1)"/>',
+        '<image href="http://evil/x.png"/>',
+        '<image href="//evil/x.png"/>',
+        '<image xlink:href="file:///etc/passwd"/>',
+        '<image href="x.png"/>',
+        '<image href="data:image/svg+xml;base64,PHN2Zz4="/>',
+        '<use href="http://evil/x.svg#a"/>',
+        '<use href="data:image/svg+xml,evil#a"/>',
+        '<filter id="f"><feImage href="http://evil/x.png"/></filter>',
+        '<rect style="fill:url(http://evil/)"/>',
+        "<rect fill=\"url('//evil/#a')\"/>",
+        '<rect style="fill:u\\72l(//evil/)"/>',
+        "<style>@import url(http://evil/x.css);</style>",
+        "<style>@import 'http://evil/x.css';</style>",
+        "<style>@im\\70ort 'http://evil/x.css';</style>",
+        "<style>@/**/import 'http://evil/x.css'; a{b:image-set('x.png' 1x)}</style>",
+        "<style><![CDATA[@font-face{font-family:a;src:url(//evil/f)} a{fill:url(x.png)}]]></style>",
+        "<style><s:script xmlns:s='http://www.w3.org/2000/svg'>alert(1)</s:script></style>",
+        '<meta xmlns="http://www.w3.org/1999/xhtml" http-equiv="refresh" content="0;url=//evil/"/>',
+    ],
+    ids=str,
+)
+def test_what_runs_or_loads_is_removed(body: str, tmp_path: Path) -> None:
+    outcome = process(files.svg(RED_BOX + body), tmp_path)
+    lowered = outcome.main.lower().replace(b"http://www.w3.org/", b"")
+    assert [word for word in FORBIDDEN if word in lowered] == []
+    assert near(outcome.small, (0.5, 0.5), (255, 0, 0))
+
+
+def test_an_external_style_sheet_is_removed(tmp_path: Path) -> None:
+    outcome = process(b'<?xml-stylesheet href="http://evil/x.css"?>' + files.svg(RED_BOX), tmp_path)
+    assert b"evil" not in outcome.main
+
+
+def test_an_embedded_picture_stays(tmp_path: Path) -> None:
+    picture = image_files.png(image_files.quarters())
+    encoded = base64.b64encode(picture).decode()
+    body = f'<image width="40" height="20" preserveAspectRatio="none" href="data:image/png;base64,{encoded}"/>'
+    outcome = process(files.svg(body), tmp_path)
+    assert encoded.encode() in outcome.main
+    assert near(outcome.small, (0.25, 0.25), image_files.RED)
+
+
+@pytest.mark.parametrize(
+    "subset",
+    [
+        '<!ENTITY x SYSTEM "file:///etc/passwd">',
+        '<!ENTITY x PUBLIC "a" "http://evil/">',
+        '<!ENTITY % p SYSTEM "http://evil/"> %p;',
+        '<!ENTITY a "aaaa"><!ENTITY x "&a;&a;&a;">',
+        "<!ELEMENT svg ANY>",
+        '<!ENTITY x "<script>alert(1)</script>">',
+    ],
+)
+def test_entities_that_load_or_multiply_are_refused(subset: str, tmp_path: Path) -> None:
+    data = f"<!DOCTYPE svg [{subset}]>".encode() + files.svg("<text>&x;</text>")
+    with pytest.raises(InvalidUpload):
+        process(data, tmp_path)
+
+
+def test_a_flood_of_entities_is_refused(tmp_path: Path) -> None:
+    data = b'<!DOCTYPE svg [<!ENTITY x "' + b"a" * 200 + b'">]>' + files.svg("<text>" + "&x;" * 100_000 + "</text>")
+    with pytest.raises(FileTooComplex):
+        process(data, tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1"])
+def test_usual_encodings_are_read(encoding: str, tmp_path: Path) -> None:
+    declared = encoding.removesuffix("-sig").removesuffix("-le").removesuffix("-be")
+    text = f'<?xml version="1.0" encoding="{declared}"?>' + files.svg(f"<title>caf\xe9</title>{RED_BOX}").decode()
+    outcome = process(text.encode(encoding), tmp_path)
+    assert "caf\xe9".encode() in outcome.main
+    assert near(outcome.small, (0.5, 0.5), (255, 0, 0))
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "utf-32", "ebcdic-cp-us", "nonsense", "rot13", "hex"])
+def test_odd_encodings_are_refused(encoding: str, tmp_path: Path) -> None:
+    declaration = f'<?xml version="1.0" encoding="{encoding}"?>'.encode()
+    with pytest.raises(UnsupportedFileType):
+        process(declaration + files.svg(RED_BOX), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<",
+        b"<svg",
+        b"<svg>",
+        b"<html/>",
+        b"\xff\xfe\0",
+        b"\0" * 100,
+        b"<!DOCTYPE svg",
+        b"<svg xmlns='http://www.w3.org/1999/xhtml'/>",
+        files.svg("<rect>"),
+        files.svg("\x00"),
+        b"text",
+        b"+ADw-svg/+AD4-",
+    ],
+)
+def test_what_is_no_drawing_is_refused(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(InvalidUpload):
+        process(data, tmp_path)
+
+
+def test_svgz_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedFileType):
+        process(gzip.compress(files.svg(RED_BOX)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<g>" * 300 + "</g>" * 300,
+        "<g>" * 100_000 + "</g>" * 100_000,
+        "<g/>" * 210_000,
+        '<g id="g0"><rect/></g>'
+        + "".join(f'<g id="g{i}"><use href="#g{i - 1}"/><use href="#g{i - 1}"/></g>' for i in range(1, 40)),
+    ],
+    ids=["deep", "very deep", "many", "copies"],
+)
+def test_structure_bombs_are_refused(body: str, tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex):
+        process(files.svg(body), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "primitive",
+    [
+        '<feTurbulence numOctaves="100000" baseFrequency="9"/>',
+        '<feMorphology operator="dilate" radius="1000"/>',
+        '<feGaussianBlur stdDeviation="100000"/>' * 300,
+    ],
+    ids=["noise", "morphology", "blur"],
+)
+def test_filter_bombs_are_drawn_without_them(primitive: str, tmp_path: Path) -> None:
+    body = f'<filter id="f" width="9">{primitive}</filter><rect width="40" height="20" fill="red" filter="url(#f)"/>'
+    assert process(files.svg(body), tmp_path).small.size == (300, 150)
+
+
+def test_a_drawing_that_copies_itself_is_no_endless_loop(tmp_path: Path) -> None:
+    assert process(files.svg('<g id="a"><use href="#a"/></g>' + RED_BOX), tmp_path).small.size == (300, 150)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "size"),
+    [
+        ('width="40" height="20"', (40, 20)),
+        ('width="40px" height="20px" viewBox="0 0 1 1"', (40, 20)),
+        ('width="25.4mm" height="1in"', (96, 96)),
+        ('width="72pt" height="2.54cm"', (96, 96)),
+        ('viewBox="0 0 640 480"', (640, 480)),
+        ('viewBox="0,0,640,480" width="100%" height="100%"', (640, 480)),
+        ('viewBox="0 0 640 480" width="64"', (64, 48)),
+        ('viewBox="0 0 640 480" height="48"', (64, 48)),
+        ('viewBox="0 0 0 0"', (300, 150)),
+        ("", (300, 150)),
+        ('width="0" height="-5"', (300, 150)),
+        ('width="nan" height="inf"', (300, 150)),
+        ('width="1e99" height="1"', (32767, 1)),
+        ('width="0.2" height="0.2"', (1, 1)),
+    ],
+)
+def test_the_size_follows_the_root(attributes: str, size: tuple[int, int], tmp_path: Path) -> None:
+    outcome = process(files.svg(RED_BOX, attributes=attributes), tmp_path)
+    assert (outcome.file.width_px, outcome.file.height_px) == size
+    assert outcome.small.width <= 300
+    assert outcome.small.height <= 300
+
+
+def test_what_is_stored_is_a_whole_document(tmp_path: Path) -> None:
+    outcome = process(b"<svg width='4' height='4'>" + RED_BOX.encode() + b"</svg>" + b"\n", tmp_path)
+    assert outcome.main.startswith(b'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg"')
+    assert (outcome.file.mime_type, outcome.file.extension) == ("image/svg+xml", "svg")
+    assert outcome.file.properties["dominant_color"] == "#ff0000"
+    assert Image.open(io.BytesIO(outcome.thumbnail)).format == "JPEG"
