@@ -1,39 +1,83 @@
 """Memory-hungry jobs of one machine take turns; small ones do not wait for them."""
 
 import multiprocessing
-import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.context import SpawnProcess
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import pytest
+
 from app.core.processing import heavy_work
 
+_CONTEXT = multiprocessing.get_context("spawn")
+_LONG_S = 30.0
 
-def hold(lock: Path, needed_bytes: int, started: Event, seconds: float) -> None:
+
+def work(lock: Path, needed_bytes: int, ready: Event, begun: Event, may_end: Event) -> None:
     heavy_work.share(lock)
+    ready.set()
     with heavy_work.turn(needed_bytes):
-        started.set()
-        time.sleep(seconds)
+        begun.set()
+        may_end.wait(_LONG_S)
 
 
-def seconds_until_a_second_one_starts(lock: Path, needed_bytes: int) -> float:
-    context = multiprocessing.get_context("spawn")
-    first, second = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(lock, heavy_work.HEAVY_FROM_BYTES, first, 3.0))
-    other = context.Process(target=hold, args=(lock, needed_bytes, second, 0.0))
-    holder.start()
-    assert first.wait(20)
-    other.start()
-    began = time.monotonic()
-    assert second.wait(20)
-    waited_s = time.monotonic() - began
-    for process in (holder, other):
-        process.join(20)
-    return waited_s
+@dataclass
+class Job:
+    process: SpawnProcess
+    begun: Event
+    may_end: Event
 
 
-def test_two_heavy_jobs_take_turns(tmp_path: Path) -> None:
-    assert seconds_until_a_second_one_starts(tmp_path / "lock", heavy_work.HEAVY_FROM_BYTES) > 1.0
+class Jobs:
+    def __init__(self, lock: Path) -> None:
+        self._lock = lock
+        self._jobs: list[Job] = []
+
+    def start(self, needed_bytes: int) -> Job:
+        """A job that is about to take its turn, or has it."""
+        ready, begun, may_end = _CONTEXT.Event(), _CONTEXT.Event(), _CONTEXT.Event()
+        process = _CONTEXT.Process(target=work, args=(self._lock, needed_bytes, ready, begun, may_end))
+        self._jobs.append(Job(process, begun, may_end))
+        process.start()
+        assert ready.wait(_LONG_S)
+        return self._jobs[-1]
+
+    def end(self) -> None:
+        for job in self._jobs:
+            if job.process.is_alive():  # the event of a killed one may be locked for ever
+                job.may_end.set()
+            job.process.join(_LONG_S)
 
 
-def test_a_small_job_does_not_wait(tmp_path: Path) -> None:
-    assert seconds_until_a_second_one_starts(tmp_path / "lock", heavy_work.HEAVY_FROM_BYTES - 1) < 3.0
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[Jobs]:
+    jobs = Jobs(tmp_path / "heavy.lock")
+    yield jobs
+    jobs.end()
+
+
+def test_a_second_heavy_job_waits_for_the_first(jobs: Jobs) -> None:
+    first = jobs.start(heavy_work.HEAVY_FROM_BYTES)
+    assert first.begun.wait(_LONG_S)
+    second = jobs.start(heavy_work.HEAVY_FROM_BYTES)
+
+    assert not second.begun.wait(0.3)
+    first.may_end.set()
+    assert second.begun.wait(_LONG_S)
+
+
+def test_a_killed_job_gives_its_turn_back(jobs: Jobs) -> None:
+    first = jobs.start(heavy_work.HEAVY_FROM_BYTES)
+    assert first.begun.wait(_LONG_S)
+    second = jobs.start(heavy_work.HEAVY_FROM_BYTES)
+    first.process.kill()
+    first.process.join(_LONG_S)
+
+    assert second.begun.wait(_LONG_S)
+
+
+def test_a_small_job_does_not_wait(jobs: Jobs) -> None:
+    assert jobs.start(heavy_work.HEAVY_FROM_BYTES).begun.wait(_LONG_S)
+    assert jobs.start(heavy_work.HEAVY_FROM_BYTES - 1).begun.wait(_LONG_S)
