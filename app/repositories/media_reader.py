@@ -1,0 +1,78 @@
+"""The two queries that public traffic is made of, each one prepared single-row statement; see `core/database_reads`."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.core.database_reads import ReadPool
+
+_COLUMNS = (
+    "id, content_id, media_type, filename, url, storage_path, thumbnail_path, poster_path, file_size, mime_type, "
+    "width, height, duration, metadata AS user_metadata, properties, checksum_sha256, uploaded_by, created_at, "
+    "updated_at"
+)
+_BY_ID = f"SELECT {_COLUMNS} FROM media WHERE id = $1"  # noqa: S608 - the columns are ours
+# One query per column, so that each is one look into one unique index.
+_BY_KEY = {
+    column: f"SELECT {_COLUMNS} FROM media WHERE {column} = $1"  # noqa: S608 - as above
+    for column in ("storage_path", "thumbnail_path", "poster_path")
+}
+
+
+class RawJson(str):
+    """JSON text as PostgreSQL gives it: goes into an answer as it is, without being read."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MediaRecord:
+    """A row of `media`, read only; the attributes are those of the model."""
+
+    id: uuid.UUID
+    content_id: uuid.UUID | None
+    media_type: str
+    filename: str
+    url: str
+    storage_path: str | None
+    thumbnail_path: str | None
+    poster_path: str | None
+    file_size: int | None
+    mime_type: str | None
+    width: int | None
+    height: int | None
+    duration: int | None
+    user_metadata: RawJson
+    properties: RawJson
+    checksum_sha256: str | None
+    uploaded_by: uuid.UUID
+    created_at: datetime
+    updated_at: datetime
+
+
+class MediaReader:
+    def __init__(self, pool: ReadPool) -> None:
+        self._pool = pool
+
+    async def get(self, media_id: uuid.UUID) -> MediaRecord | None:
+        """One media; pk_media."""
+        return await self._read(_BY_ID, media_id)
+
+    async def owner_of_file(self, key: str) -> MediaRecord | None:
+        """The row that owns the file under `key`; the unique index of the column that such a key is kept in."""
+        return await self._read(_BY_KEY[_column_of(key)], key)
+
+    async def _read(self, query: str, argument: object) -> MediaRecord | None:
+        row = await self._pool.fetch_row(query, argument)
+        if row is None:
+            return None
+        facts = dict(row)
+        facts["user_metadata"] = RawJson(facts["user_metadata"])
+        facts["properties"] = RawJson(facts["properties"])
+        return MediaRecord(**facts)
+
+
+def _column_of(key: str) -> str:
+    # A file's own key ends in its random id, a rendition's in its kind.
+    kind = key.rpartition(".")[0].rpartition("_")[2]
+    return {"thumb": "thumbnail_path", "poster": "poster_path"}.get(kind, "storage_path")
