@@ -86,6 +86,13 @@ class Settings(BaseSettings):
         description="Internal nginx location that serves UPLOAD_DIR, `/_media_files/`; downloads then go through it.",
     )
 
+    READ_CACHE_TTL_S: float = Field(
+        1,
+        ge=0,
+        le=60,
+        description="How long public metadata is kept in memory; a change counts at once on its machine.",
+    )
+
     # -- images ----------------------------------------------------------------------------------------------------
     MAX_IMAGE_WIDTH: int = Field(2048, ge=16, le=16_384, description="Widest stored image, pixels.")
     MAX_IMAGE_HEIGHT: int = Field(2048, ge=16, le=16_384, description="Highest stored image, pixels.")
@@ -118,7 +125,7 @@ class Settings(BaseSettings):
     PROCESSING_TIMEOUT_S: Seconds = Field(60, description="Wall seconds for one file, then its sandbox is killed.")
     PROCESSING_CPU_S: Seconds = Field(45, description="CPU seconds for one file.")
     PROCESSING_MEMORY_BYTES: int = Field(
-        1024 * MIB, ge=128 * MIB, le=64 * 1024 * MIB, description="Address space one file may add to its sandbox."
+        736 * MIB, ge=128 * MIB, le=64 * 1024 * MIB, description="Address space one file may add to its sandbox."
     )
 
     # -- connections -----------------------------------------------------------------------------------------------

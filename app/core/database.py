@@ -21,8 +21,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
+from app.core import metrics
 from app.core.config import Settings
 from app.core.database_driver import ConnectionOptions, asyncpg_dsn, connect, is_lost, means_unavailable, ping
+from app.core.database_reads import ReadPool
 from app.core.errors import DatabaseUnavailable
 from app.core.logging import get_logger
 
@@ -48,8 +50,14 @@ class PoolStats:
 class Database:
     """One PostgreSQL database. Make it inside the running event loop's process, and `close` it at the end."""
 
-    def __init__(self, url: str, settings: Settings, *, application_name: str = "media-api") -> None:
-        """Nothing is connected yet. Raises ConfigurationError when `url` is not a PostgreSQL URL."""
+    def __init__(
+        self, url: str, settings: Settings, *, application_name: str = "media-api", is_measured: bool = False
+    ) -> None:
+        """Nothing is connected yet. Raises ConfigurationError when `url` is not a PostgreSQL URL.
+
+        is_measured: whether the metrics show this pool; one per server process.
+        """
+        self._is_measured = is_measured
         self._timeout_s = settings.DATABASE_TIMEOUT_S
         options = ConnectionOptions(
             dsn=asyncpg_dsn(url),
@@ -58,6 +66,8 @@ class Database:
             application_name=application_name,
         )
         self._pool_size = settings.DATABASE_POOL_SIZE
+        self.reads = ReadPool(options, size=settings.DATABASE_POOL_SIZE)
+        """Single rows without a session; connections of their own."""
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: connect(options),
@@ -81,6 +91,7 @@ class Database:
         reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._read_sessions = async_sessionmaker(reading, expire_on_commit=False, autoflush=False)
         self._write_sessions = async_sessionmaker(self._engine, expire_on_commit=False)
+        self._measure()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncSession]:
@@ -88,9 +99,12 @@ class Database:
 
         Raises DatabaseUnavailable when no connection can be had within DATABASE_TIMEOUT_S.
         """
-        async with self._read_sessions() as session:
-            await self._check_out(session)
-            yield session
+        try:
+            async with self._read_sessions() as session:
+                await self._check_out(session)
+                yield session
+        finally:
+            self._measure()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -99,10 +113,13 @@ class Database:
         Raises DatabaseUnavailable when no connection can be had within DATABASE_TIMEOUT_S, or when it is lost on the
         way; if it is lost during the commit itself, nobody can know which way that went.
         """
-        async with self._write_sessions() as session:
-            await self._check_out(session)
-            yield session
-            await session.commit()
+        try:
+            async with self._write_sessions() as session:
+                await self._check_out(session)
+                yield session
+                await session.commit()
+        finally:
+            self._measure()
 
     @asynccontextmanager
     async def advisory_lock(self, name: str, *, wait: bool) -> AsyncIterator[bool]:
@@ -166,6 +183,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections that wait for work, within DATABASE_TIMEOUT_S; one in use ends with its session."""
+        await self.reads.close()
         for engine in (self._engine, self._separate_engine):
             await self._dispose(engine)
 
@@ -182,7 +200,15 @@ class Database:
             async with asyncio.timeout(self._timeout_s):
                 await session.connection()
         except (TimeoutError, PoolTimeoutError) as exc:
+            if self._is_measured and self.pool_stats().in_use >= self._pool_size:
+                metrics.db_pool_timed_out()  # otherwise it was the server that did not answer in time
             raise DatabaseUnavailable from exc
+        self._measure()
+
+    def _measure(self) -> None:
+        if self._is_measured:
+            stats = self.pool_stats()
+            metrics.db_pool_measured(in_use=stats.in_use, size=stats.size)
 
 
 def _translate(context: ExceptionContext) -> None:

@@ -95,7 +95,7 @@ async def ping(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     try:
         await connection.execute("SELECT 1")
         has_answered = True
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
         raise ConnectionError from exc
     finally:
         if not has_answered:
@@ -114,6 +114,9 @@ def means_unavailable(error: Exception, *, is_disconnect: bool) -> bool:
 def is_lost(error: Exception, *, is_disconnect: bool) -> bool:
     """Whether the connection that raised `error` must not be used again."""
     if is_disconnect or isinstance(error, OSError):  # TimeoutError is one
+        return True
+    if isinstance(error, asyncpg.InternalClientError):
+        # The server's last word came while nobody had asked anything, and the socket's end has not been seen yet.
         return True
     state = _sqlstate(error)
     return state != _STATEMENT_CANCELLED and (state[:2] in _LOST or state == _READ_ONLY_TRANSACTION)
