@@ -1,7 +1,10 @@
-"""The database and the storage for commands that work on stored files."""
+"""What commands that work on stored files have in common: the database, the storage, and a report for machines."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, redirect_stdout
+
+import orjson
 
 from app.cli.postgres import database_url
 from app.core.config import Settings
@@ -9,6 +12,7 @@ from app.core.database import Database
 from app.core.staging import Staging
 from app.core.storage import StorageManager
 from app.core.storage_backends.local import LocalBackend
+from app.services.leftovers import close_storage
 
 
 @asynccontextmanager
@@ -26,5 +30,18 @@ async def opened_parts(settings: Settings) -> AsyncIterator[tuple[Database, Stor
             storage.open()
             yield database, storage
         finally:
-            storage.close()
+            await close_storage(database, storage)
             await database.close()
+
+
+@contextmanager
+def report_on_stdout() -> Iterator[Callable[[object], None]]:
+    """A function that prints one JSON object a line; log lines go to standard error for the time of the block."""
+    stdout = sys.stdout
+
+    def show(document: object) -> None:
+        stdout.write(orjson.dumps(document).decode() + "\n")
+        stdout.flush()
+
+    with redirect_stdout(sys.stderr):
+        yield show

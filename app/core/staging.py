@@ -11,19 +11,20 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import re
 import shutil
+import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core.concurrency import finish
 from app.core.os_errors import storage_error
 
 STAGING_DIRECTORY = ".staging"
-_NEW_PREFIX = ".new-"
-_OWNER = re.compile(r"[0-9a-f]{32}")
+_DIRECTORY_MODE = 0o750
+_PROBE_LIFE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class StagingArea:
     made: Path
 
 
+@dataclass(frozen=True, slots=True)
+class StagingSweep:
+    """Uploads that `remove_dead` removed, and those whose removal the disk refused."""
+
+    removed: int
+    refused: int
+
+
 class Staging:
     """This process's part of the staging tree; `open()` before use, `close()` at the end."""
 
@@ -41,43 +50,56 @@ class Staging:
         self.root = upload_dir / STAGING_DIRECTORY
         self.owner = uuid.uuid4().hex
         self._own = self.root / self.owner
+        self._in_use: set[str] = set()
         self._lock_fd: int | None = None
 
     def open(self) -> None:
         """Create and lock this process's directory. Raises StorageUnavailable or StorageFull."""
-        # It gets its name only when it is locked: a sweep that ran in between would take it for a dead one.
-        new = self.root / f"{_NEW_PREFIX}{self.owner}"
         try:
-            new.mkdir(parents=True, mode=0o750)
-            self._lock_fd = _open_directory(new)
-            _try_lock(self._lock_fd)
-            new.rename(self._own)
+            self.root.mkdir(parents=True, exist_ok=True, mode=_DIRECTORY_MODE)
+            _fsync_new_root(self.root.parent)
+            # Under the root's lock no sweep sees the directory without its own lock and takes it for a dead one.
+            with _locked(self.root):
+                self._own.mkdir(mode=_DIRECTORY_MODE)
+                self._lock_fd = _open_directory(self._own)
+                _try_lock(self._lock_fd, fcntl.LOCK_EX)
         except OSError as exc:
             raise storage_error(exc) from exc
 
-    def close(self) -> None:
-        """Remove what this process staged and let the lock go; the empty directory tells the sweep that we ended."""
+    def close(self, *, is_settled: bool) -> None:
+        """Remove what this process staged and let the lock go; does nothing when it is not open.
+
+        is_settled: the journal knows no key of this process. Otherwise the empty directory stays and tells the sweep
+        that we have ended.
+        """
         if self._lock_fd is None:
             return
-        for entry in self._own.iterdir():
-            shutil.rmtree(entry, ignore_errors=True)
+        for name in _names(self._own):
+            _remove(self._own / name)
+        if is_settled:
+            _remove_directory(self._own)
         os.close(self._lock_fd)
         self._lock_fd = None
 
     @asynccontextmanager
     async def area(self) -> AsyncIterator[StagingArea]:
-        """A fresh directory for one upload, gone with everything in it on exit, also after errors and cancellation."""
+        """A fresh directory for one upload, gone with everything in it on exit, also after errors and cancellation.
+
+        Raises StorageUnavailable or StorageFull. What the disk refuses to remove is left to `remove_dead`.
+        """
         directory = self._own / uuid.uuid4().hex
         area = StagingArea(incoming=directory / "incoming", made=directory / "made")
+        self._in_use.add(directory.name)
         try:
-            await asyncio.to_thread(area.made.mkdir, parents=True)
-        except OSError as exc:
-            raise storage_error(exc) from exc
-        try:
+            # Neither thread can be stopped: one that is left to itself makes a directory that nobody removes, or
+            # removes it after the answer.
+            await finish(asyncio.to_thread(_make_area, area))
             yield area
         finally:
-            # Shielded: a client that hangs up cancels this task, and the directory has to go all the same.
-            await asyncio.shield(asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True))
+            try:
+                await finish(asyncio.to_thread(_remove, directory))
+            finally:
+                self._in_use.discard(directory.name)
 
     def is_alive(self, owner: str) -> bool | None:
         """Whether the process that calls itself `owner` still runs; None when this machine cannot tell."""
@@ -88,7 +110,8 @@ class Staging:
         except OSError:
             return None
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # A shared lock: two sweeps that ask at once must not take each other for the owner.
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         except OSError:
@@ -98,33 +121,117 @@ class Staging:
         finally:
             os.close(fd)
 
-    def remove_dead(self) -> int:
-        """Remove the directories of processes that have ended; returns how many staged uploads went with them."""
-        removed = 0
-        for directory in self._owners():
-            if self.is_alive(directory.name) is False:
-                removed += sum(1 for _ in directory.iterdir())
-                shutil.rmtree(directory, ignore_errors=True)
-        return removed
+    def dead_owners(self) -> set[str]:
+        """The owners whose directories are still here and whose processes have ended; they write nothing any more.
 
-    def backlog(self) -> int:
-        """How many uploads are staged now, by any process."""
-        count = 0
-        for directory in self._owners():
-            with contextlib.suppress(FileNotFoundError):
-                count += sum(1 for _ in directory.iterdir())
-        return count
+        Raises StorageUnavailable when staging cannot be read.
+        """
+        try:
+            names = [name for name in _names(self.root) if (self.root / name).is_dir()]
+        except OSError as exc:
+            raise storage_error(exc) from exc
+        return {name for name in names if self.is_alive(name) is False}
 
-    def _owners(self) -> Iterator[Path]:
-        if self.root.is_dir():
-            yield from [entry for entry in self.root.iterdir() if _OWNER.fullmatch(entry.name)]
+    def remove_dead(self, dead: Collection[str], *, indebted: Collection[str]) -> StagingSweep:
+        """Remove what no upload uses any more: what `dead` owners left, and what we could not remove before.
+
+        indebted: owners that the journal still knows; their directories are emptied and stay, as the sign that the
+        process has ended.  Raises StorageUnavailable when staging cannot be read.
+        """
+        removed = refused = 0
+        try:
+            with _locked(self.root):
+                for name in _names(self.root):
+                    entry = self.root / name
+                    if not entry.is_dir():
+                        _remove_old_probe(entry)
+                    elif name in dead or entry == self._own:
+                        left = [upload for upload in _names(entry) if upload not in self._in_use]
+                        gone = sum(_remove(entry / upload) for upload in left)
+                        removed, refused = removed + gone, refused + len(left) - gone
+                        if name in dead and name not in indebted and gone == len(left):
+                            _remove_directory(entry)
+        except OSError as exc:
+            raise storage_error(exc) from exc
+        return StagingSweep(removed, refused)
+
+    def backlog(self) -> tuple[int, int]:
+        """How many files are staged now, by any process, and their bytes."""
+        files = size_bytes = 0
+        for directory, _, names in os.walk(self.root):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    size_bytes += os.lstat(f"{directory}/{name}").st_size
+                    files += 1
+        return files, size_bytes
+
+
+def _fsync_new_root(upload_dir: Path) -> None:
+    # Publishing syncs up to UPLOAD_DIR; that this directory has a name is written down here, once.
+    with contextlib.suppress(PermissionError):
+        fd = _open_directory(upload_dir.parent)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _make_area(area: StagingArea) -> None:
+    try:
+        area.made.mkdir(parents=True)
+    except OSError as exc:
+        raise storage_error(exc) from exc
+
+
+def _remove(path: Path) -> bool:
+    """Remove a file or a tree; whether nothing is left of it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+    return not os.path.lexists(path)
+
+
+def _remove_directory(directory: Path) -> None:
+    # Not empty, or the disk refuses: the next sweep comes by again.
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
+def _remove_old_probe(file: Path) -> None:
+    # `LocalBackend.check_writable` unlinks its file at once; a kill in between leaves an empty one.
+    with contextlib.suppress(OSError):
+        if time.time() - file.lstat().st_mtime > _PROBE_LIFE_S:
+            file.unlink()
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return [entry.name for entry in directory.iterdir()]
+    except FileNotFoundError:
+        return []
 
 
 def _open_directory(directory: Path) -> int:
     return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
 
-def _try_lock(fd: int) -> None:
+def _try_lock(fd: int, operation: int) -> None:
     # Where directories cannot be locked (NFS), liveness is unknown and the sweep goes by age instead.
     with contextlib.suppress(OSError):
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, operation)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    try:
+        fd = _open_directory(directory)
+    except FileNotFoundError:
+        yield  # nothing was ever staged here
+        return
+    try:
+        _try_lock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

@@ -7,7 +7,7 @@ before the dot (`…_thumb.jpg`). The name of the client gives a key its looks o
 import re
 import unicodedata
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from app.core.errors import StoredFileNotFound
 from app.core.staging import Staging, StagingArea
-from app.core.storage_backends.base import StorageBackend, StoredObject
+from app.core.storage_backends.base import OpenFile, StorageBackend, StoredObject
 
 FILES_PATH = "/api/v1/media/files/"
 MAX_NAME_CHARS = 50
@@ -35,9 +35,9 @@ class StorageManager:
         """Make ready to take files. Raises StorageUnavailable or StorageFull."""
         self.staging.open()
 
-    def close(self) -> None:
-        """Remove what this process staged."""
-        self.staging.close()
+    def close(self, *, is_settled: bool) -> None:
+        """Remove what this process staged; `is_settled` as in `Staging.close`."""
+        self.staging.close(is_settled=is_settled)
 
     # -- names ---------------------------------------------------------------------------------------------------
 
@@ -79,7 +79,10 @@ class StorageManager:
         return self.staging.area()
 
     async def publish(self, files: Iterable[tuple[Path, str]]) -> None:
-        """Put staged files under their keys, in order; durable on return. What went before a failure stays."""
+        """Put staged files under their keys, in order; durable on return. What went before a failure stays.
+
+        Raises FileExistsError when a key is taken, StorageUnavailable, StorageFull.
+        """
         for staged, key in files:
             await self._backend.publish(staged, key)
 
@@ -92,9 +95,9 @@ class StorageManager:
         """Size and time of a stored file. Raises StoredFileNotFound."""
         return await self._backend.stat(key)
 
-    def read(self, key: str, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
-        """Bytes of a stored file in chunks of at most 1 MiB. Raises StoredFileNotFound before the first."""
-        return self._backend.read(key, start=start, length=length)
+    async def open_file(self, key: str) -> OpenFile:
+        """A stored file for reading; close it. Raises StoredFileNotFound."""
+        return await self._backend.open(key)
 
     def list(self) -> AsyncIterator[StoredObject]:
         """Every stored file once, in no order."""

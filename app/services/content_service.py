@@ -8,6 +8,7 @@ from app.core.database import Database
 from app.core.errors import ContentNotFound, PermissionDenied
 from app.models import Content
 from app.repositories.content_repository import ContentRepository
+from app.services.public_reads import PublicReads
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,9 @@ class ContentPage:
 
 
 class ContentService:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, reads: PublicReads) -> None:
         self._database = database
+        self._reads = reads
 
     async def create_content(self, *, title: str, body: str, user_id: uuid.UUID) -> Content:
         """A new content without media."""
@@ -71,13 +73,16 @@ class ContentService:
 
     async def delete_content(self, content_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
         """Delete a content; its media stay, without a content. Raises ContentNotFound, PermissionDenied."""
-        async with self._database.transaction() as session:
-            repository = ContentRepository(session)
-            content = await repository.lock(content_id)
-            if content is None:
-                raise ContentNotFound
-            _require_creator(content, user_id)
-            await repository.remove(content)
+        try:
+            async with self._database.transaction() as session:
+                repository = ContentRepository(session)
+                content = await repository.lock(content_id)
+                if content is None:
+                    raise ContentNotFound
+                _require_creator(content, user_id)
+                await repository.remove(content)
+        finally:
+            self._reads.many_changed()  # whichever media it had have none now
 
 
 def _require_creator(content: Content, user_id: uuid.UUID) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable
 
 from app.core.concurrency import finish
 from app.core.database import Database
-from app.core.errors import MediaNotFound, PermissionDenied, ServiceError
+from app.core.errors import DatabaseUnavailable, MediaNotFound, PermissionDenied, ServiceError
 from app.core.logging import get_logger
 from app.core.storage import StorageManager
 from app.repositories.journal_repository import JournalRepository
 from app.repositories.media_repository import MediaRepository
 from app.repositories.usage_repository import UsageRepository
 from app.services.in_flight import InFlight
+from app.services.leftovers import remove_noted
 
 log = get_logger(__name__)
 
@@ -30,20 +31,28 @@ class DeleteSaga:
         self._nudge_sweep = nudge_sweep
 
     async def run(self, media_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
-        """Delete one media. Raises MediaNotFound and PermissionDenied; afterwards it is gone by every address."""
+        """Delete one media. Raises MediaNotFound, PermissionDenied and DatabaseUnavailable.
+
+        Afterwards it is gone by every address, also while the storage refuses to let the bytes go.
+        """
         await finish(self._run(media_id, user_id))
 
     async def _run(self, media_id: uuid.UUID, user_id: uuid.UUID) -> None:
-        keys = await self._remove_row(media_id, user_id)
+        try:
+            keys = await self._remove_row(media_id, user_id)
+        except DatabaseUnavailable:
+            # Perhaps after the COMMIT went through: then the journal knows the keys, and the sweep removes the bytes.
+            self._nudge_sweep()
+            raise
         with self._in_flight.working_on(keys):
             try:
-                await self._storage.delete(keys)
-                async with self._database.transaction() as session:
-                    await JournalRepository(session).clear(keys)
+                refused = (await remove_noted(self._database, self._storage, keys)).refused
             except ServiceError as exc:
                 # The media is deleted, as promised; only its bytes are still there, and nobody can reach them.
                 log.warning("media.bytes_left_to_sweep", media_id=str(media_id), code=exc.code)
-                self._nudge_sweep()
+                refused = len(keys)
+        if refused:
+            self._nudge_sweep()
 
     async def _remove_row(self, media_id: uuid.UUID, user_id: uuid.UUID) -> list[str]:
         async with self._database.transaction() as session:

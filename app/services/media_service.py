@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import orjson
+
 from app.core.database import Database
 from app.core.errors import ContentNotFound, InvalidField, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
 from app.core.media_types import MediaType
@@ -15,8 +17,10 @@ from app.core.processing.contract import JsonObject
 from app.core.storage import StorageManager
 from app.models import Media, MediaWaveform
 from app.repositories.content_repository import ContentRepository
+from app.repositories.media_reader import MediaRecord
 from app.repositories.media_repository import EXACT_COUNT_CAP, MediaFilter, MediaRepository
 from app.services.delete_saga import DeleteSaga
+from app.services.public_reads import PublicReads
 from app.services.upload_saga import UploadOutcome, UploadRequest, UploadSaga
 
 MAX_OFFSET = 2**31
@@ -61,9 +65,16 @@ class StoredFile:
 
 class MediaService:
     def __init__(
-        self, *, database: Database, storage: StorageManager, upload_saga: UploadSaga, delete_saga: DeleteSaga
+        self,
+        *,
+        database: Database,
+        reads: PublicReads,
+        storage: StorageManager,
+        upload_saga: UploadSaga,
+        delete_saga: DeleteSaga,
     ) -> None:
         self._database = database
+        self._reads = reads
         self._storage = storage
         self._upload_saga = upload_saga
         self._delete_saga = delete_saga
@@ -72,10 +83,9 @@ class MediaService:
         """Store a file and its row; see `upload_saga` for the way and the errors."""
         return await self._upload_saga.run(request)
 
-    async def get_media(self, media_id: uuid.UUID) -> Media:
-        """One media. Raises MediaNotFound."""
-        async with self._database.read() as session:
-            media = await MediaRepository(session).get(media_id)
+    async def get_media(self, media_id: uuid.UUID) -> MediaRecord:
+        """One media, read only. Raises MediaNotFound."""
+        media = await self._reads.media(media_id)
         if media is None:
             raise MediaNotFound
         return media
@@ -112,21 +122,27 @@ class MediaService:
 
     async def update_media(self, media_id: uuid.UUID, changes: MediaChanges, *, user_id: uuid.UUID) -> Media:
         """Change the name or the metadata. Raises MediaNotFound and PermissionDenied."""
-        async with self._database.transaction() as session:
-            media = await MediaRepository(session).lock(media_id)
-            if media is None:
-                raise MediaNotFound
-            _require_uploader(media, user_id)
-            if changes.filename is not None:
-                media.filename = changes.filename
-            if changes.metadata is not None:
-                media.user_metadata = changes.metadata
-            await session.flush()
+        try:
+            async with self._database.transaction() as session:
+                media = await MediaRepository(session).lock(media_id)
+                if media is None:
+                    raise MediaNotFound
+                _require_uploader(media, user_id)
+                if changes.filename is not None:
+                    media.filename = changes.filename
+                if changes.metadata is not None:
+                    media.user_metadata = changes.metadata
+                await session.flush()
+        finally:
+            self._reads.changed(media_id)  # also when nobody knows whether the COMMIT went through
         return media
 
     async def delete_media(self, media_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
         """Delete a media and its files. Raises MediaNotFound and PermissionDenied."""
-        await self._delete_saga.run(media_id, user_id=user_id)
+        try:
+            await self._delete_saga.run(media_id, user_id=user_id)
+        finally:
+            self._reads.changed(media_id)
 
     async def get_stored_file(self, media_id: uuid.UUID) -> StoredFile:
         """The file of a media, for a download. Raises MediaNotFound and StoredFileNotFound."""
@@ -137,8 +153,7 @@ class MediaService:
 
     async def find_stored_file(self, key: str) -> StoredFile:
         """The file under `key`, which some row must own. Raises StoredFileNotFound."""
-        async with self._database.read() as session:
-            media = await MediaRepository(session).owner_of_file(self._storage.checked_key(key))
+        media = await self._reads.owner_of_file(self._storage.checked_key(key))
         if media is None:
             raise StoredFileNotFound
         return _main_file(media, key) if key == media.storage_path else _picture(media, key)
@@ -160,7 +175,7 @@ def page_count(total: int, page_size: int) -> int:
     return math.ceil(total / page_size)
 
 
-def _require_uploader(media: Media, user_id: uuid.UUID) -> None:
+def _require_uploader(media: Media | MediaRecord, user_id: uuid.UUID) -> None:
     if media.uploaded_by != user_id:
         raise PermissionDenied("Only the uploader may change this media.")
 
@@ -190,9 +205,10 @@ async def _page(
     return await repository.page_from_end(wanted, skip=total - offset - count, limit=count) if count > 0 else []
 
 
-def _main_file(media: Media, key: str) -> StoredFile:
+def _main_file(media: MediaRecord, key: str) -> StoredFile:
     # Only text that is UTF-8 is said to be: for anything else a browser's guess is as good as ours.
-    is_utf8 = media.properties.get("charset") in {"utf-8", "us-ascii"}
+    is_text = media.mime_type == "text/plain"
+    is_utf8 = is_text and orjson.loads(media.properties.text).get("charset") in {"utf-8", "us-ascii"}
     return StoredFile(
         key=key,
         filename=media.filename,
@@ -204,7 +220,7 @@ def _main_file(media: Media, key: str) -> StoredFile:
     )
 
 
-def _picture(media: Media, key: str) -> StoredFile:
+def _picture(media: MediaRecord, key: str) -> StoredFile:
     """A thumbnail or poster. Its key holds the random id of its file, and no other bytes ever come under it."""
     name = key.rpartition("/")[2]
     return StoredFile(

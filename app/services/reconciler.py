@@ -2,7 +2,8 @@
 
 Nothing is held in memory but one batch. Files that are younger than the age limit, and keys that the journal knows, are
 left alone: somebody may be working on them. A first pass only counts, so that a mistaken mount (an empty disk, the
-wrong database) is noticed before anything is removed.
+wrong database) is noticed before anything is removed; a second one repairs, and stops when it meets more than was
+counted. All of UPLOAD_DIR is the storage's, except for names that begin with a dot.
 """
 
 import uuid
@@ -19,14 +20,20 @@ from app.models import Media
 from app.repositories.journal_repository import JournalRepository
 from app.repositories.media_repository import MediaRepository
 from app.repositories.usage_repository import UsageRepository
+from app.services.leftovers import remove_noted
 
 BATCH = 500
 PLAUSIBLE_SHARE = 0.1
+"""More than this of all files, or of all rows, is not damage but the wrong disk or the wrong database..."""
 PLAUSIBLE_COUNT = 20
-"""Up to this many are repaired whatever their share: a small library may well have lost a tenth of itself."""
+"""...unless it is not more than this, as a small library may well have lost a tenth of itself..."""
+FEW = 2
+"""...but more than half of it is believed only up to here."""
 
 
 class Problem(StrEnum):
+    """What a finding is about; a picture is a thumbnail or a poster."""
+
     FILE_WITHOUT_ROW = "file_without_row"
     ROW_WITHOUT_FILE = "row_without_file"
     PICTURE_MISSING = "picture_missing"
@@ -44,6 +51,8 @@ class Finding:
 
 @dataclass(slots=True)
 class ReconcileReport:
+    """What was looked at and found; `repaired` counts what a fix changed."""
+
     files: int = 0
     rows: int = 0
     problems: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Problem, 0))
@@ -70,21 +79,25 @@ class Reconciler:
         """
         report = ReconcileReport()
         async for finding in self._findings(report):
-            report.problems[finding.problem] += 1
             on_finding(finding)
-        if fix:
-            _require_plausible(report, force=force)
-            async for finding in self._findings(ReconcileReport()):
-                report.repaired += await self._repair(finding)
-            async with self._database.transaction() as session:
-                await UsageRepository(session).recount()
+        if not fix:
+            return report
+        if not force:
+            _require_plausible(report)
+        second = ReconcileReport()
+        async for finding in self._findings(second):
+            if not force and second.problems[finding.problem] > report.problems[finding.problem] + PLAUSIBLE_COUNT:
+                raise ImplausibleShare("Much more disagrees than a moment ago; is the storage still there?")
+            report.repaired += await self._repair(finding)
+        async with self._database.transaction() as session:
+            await UsageRepository(session).recount()
         return report
 
     async def _findings(self, report: ReconcileReport) -> AsyncIterator[Finding]:
-        async for finding in self._files_without_rows(report):
-            yield finding
-        async for finding in self._rows_without_files(report):
-            yield finding
+        for findings in (self._files_without_rows(report), self._rows_without_files(report)):
+            async for finding in findings:
+                report.problems[finding.problem] += 1
+                yield finding
 
     async def _files_without_rows(self, report: ReconcileReport) -> AsyncIterator[Finding]:
         batch: list[StoredObject] = []
@@ -103,9 +116,12 @@ class Reconciler:
         if not old:
             return []
         async with self._database.read() as session:
-            # The journal is asked first: an upload that commits in between leaves it and gets its row at once.
-            noted = await JournalRepository(session).noted(old)
+            # The journal is asked before the rows, for an upload that leaves it and gets its row in between, and once
+            # more afterwards, for a delete that goes the other way.
+            journal = JournalRepository(session)
+            noted = await journal.noted(old)
             owned = await MediaRepository(session).owned_keys(old)
+            noted |= await journal.noted([key for key in old if key not in owned])
         return [key for key in old if key not in owned and key not in noted]
 
     async def _rows_without_files(self, report: ReconcileReport) -> AsyncIterator[Finding]:
@@ -133,35 +149,71 @@ class Reconciler:
             else:
                 if is_main and stored.size_bytes != media.file_size:
                     findings.append(Finding(Problem.SIZE_DIFFERS, key, str(media.id)))
-        return findings
+        # A delete takes the row first: only what a row misses that is still there is missing.
+        return findings if findings and await self._exists(media.id) else []
+
+    async def _exists(self, media_id: uuid.UUID) -> bool:
+        async with self._database.read() as session:
+            return await MediaRepository(session).get(media_id) is not None
 
     async def _repair(self, finding: Finding) -> int:
         """Repair one finding if it is still true; returns how many things were changed."""
-        if finding.media_id is None:
-            async with self._database.read() as session:
-                if await MediaRepository(session).owned_keys([finding.key]):
-                    return 0
-            await self._storage.delete([finding.key])
-            return 1
-        if finding.problem is Problem.SIZE_DIFFERS:
-            return 0
+        match finding.problem:
+            case Problem.FILE_WITHOUT_ROW:
+                return await self._remove_file(finding.key)
+            case Problem.ROW_WITHOUT_FILE:
+                return await self._remove_row(finding)
+            case Problem.PICTURE_MISSING:
+                return await self._forget_picture(finding)
+            case Problem.SIZE_DIFFERS:
+                return 0  # somebody has to look at it: the row may be right, and a backup may have the file
+
+    async def _remove_file(self, key: str) -> int:
+        async with self._database.read() as session:
+            if await MediaRepository(session).owned_keys([key]):
+                return 0
+        await self._storage.delete([key])
+        return 1
+
+    async def _remove_row(self, finding: Finding) -> int:
         async with self._database.transaction() as session:
             repository = MediaRepository(session)
-            media = await repository.lock(uuid.UUID(finding.media_id))
-            if media is None:
-                return 0  # deleted meanwhile, which also explains its missing file
-            if finding.problem is Problem.PICTURE_MISSING:
-                media.forget_picture(finding.key)
-                return 1
-            JournalRepository(session).write(media.stored_keys, owner=self._storage.staging.owner)
+            media = await repository.lock(_media_id(finding))
+            if media is None or not await self._is_missing(finding.key):
+                return 0
+            keys = media.stored_keys
+            JournalRepository(session).write(keys, owner=self._storage.staging.owner)
             await repository.remove(media)
+        await remove_noted(self._database, self._storage, keys)
+        return 1
+
+    async def _forget_picture(self, finding: Finding) -> int:
+        async with self._database.transaction() as session:
+            media = await MediaRepository(session).lock(_media_id(finding))
+            if media is None or not await self._is_missing(finding.key):
+                return 0
+            media.forget_picture(finding.key)
             return 1
 
+    async def _is_missing(self, key: str) -> bool:
+        try:
+            await self._storage.stat(key)
+        except StoredFileNotFound:
+            return True
+        return False
 
-def _require_plausible(report: ReconcileReport, *, force: bool) -> None:
+
+def _media_id(finding: Finding) -> uuid.UUID:
+    assert finding.media_id is not None
+    return uuid.UUID(finding.media_id)
+
+
+def _require_plausible(report: ReconcileReport) -> None:
+    problems = report.problems
     for count, total, what in (
-        (report.problems[Problem.FILE_WITHOUT_ROW], report.files, "files have no row"),
-        (report.problems[Problem.ROW_WITHOUT_FILE], report.rows, "rows have no file"),
+        (problems[Problem.FILE_WITHOUT_ROW], report.files, "files have no row"),
+        (problems[Problem.ROW_WITHOUT_FILE], report.rows, "rows have no file"),
+        (problems[Problem.PICTURE_MISSING], report.rows, "rows miss a picture"),
     ):
-        if not force and count > PLAUSIBLE_COUNT and count > PLAUSIBLE_SHARE * total:
+        if (count > PLAUSIBLE_COUNT and count > PLAUSIBLE_SHARE * total) or (count > FEW and count > total / 2):
             raise ImplausibleShare(f"{count} of {total} {what}; is this the right storage? --force repairs anyway.")

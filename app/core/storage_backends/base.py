@@ -16,6 +16,20 @@ class StoredObject:
     modified_at: datetime
 
 
+class OpenFile(Protocol):
+    """A stored file that is being read; deleted meanwhile, it can still be read to its end. Close it."""
+
+    size_bytes: int
+
+    def read(self, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
+        """The bytes from `start`, `length` of them or up to the end, in chunks of at most 1 MiB."""
+        ...
+
+    def close(self) -> None:
+        """Give the file back; may be called again."""
+        ...
+
+
 class StorageBackend(Protocol):
     """The contract that `tests/storage/contract.py` holds every backend to.
 
@@ -34,11 +48,8 @@ class StorageBackend(Protocol):
         """Size and time of a stored file. Raises StoredFileNotFound."""
         ...
 
-    def read(self, key: str, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
-        """The bytes from `start`, `length` of them, in chunks of at most 1 MiB.
-
-        Raises StoredFileNotFound before the first chunk; a file deleted meanwhile is still read to its end.
-        """
+    async def open(self, key: str) -> OpenFile:
+        """A stored file for reading. Raises StoredFileNotFound."""
         ...
 
     async def delete(self, key: str) -> None:

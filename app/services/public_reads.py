@@ -1,0 +1,53 @@
+"""The reads that public traffic is made of: a media by id, a stored file by key. Short queries, kept for a moment.
+
+Who changes or deletes a media says so here (`changed`), after the COMMIT and before the answer.
+"""
+
+import uuid
+
+from app.core.read_cache import ChangeMarks, ReadCache
+from app.repositories.media_reader import MediaReader, MediaRecord
+
+_CACHED_MEDIA = 10_000
+
+
+class PublicReads:
+    """One per process; the marks are shared by all processes of the machine."""
+
+    def __init__(self, reader: MediaReader, marks: ChangeMarks, *, ttl_s: float) -> None:
+        self._reader = reader
+        self._marks = marks
+        self._cache: ReadCache[MediaRecord] = ReadCache(marks, size=_CACHED_MEDIA, ttl_s=ttl_s)
+
+    async def media(self, media_id: uuid.UUID) -> MediaRecord | None:
+        """One media, at most as old as the last answered change."""
+        subject = str(media_id)
+        if (known := self._cache.get(subject)) is not None:
+            return known
+        marks = self._marks.of(subject)
+        record = await self._reader.get(media_id)
+        if record is not None:
+            self._cache.put(subject, record, subject=subject, marks=marks)
+        return record
+
+    async def owner_of_file(self, key: str) -> MediaRecord | None:
+        """The media that owns the file under `key`."""
+        if (known := self._cache.get(key)) is not None:
+            return known
+        latest = self._marks.latest()
+        record = await self._reader.owner_of_file(key)
+        if record is not None:
+            subject = str(record.id)
+            marks = self._marks.of(subject)
+            # Only now is it known whose mark counts; a change of anything in between might have been a change of it.
+            if self._marks.latest() == latest:
+                self._cache.put(key, record, subject=subject, marks=marks)
+        return record
+
+    def changed(self, media_id: uuid.UUID) -> None:
+        """This media was changed or deleted."""
+        self._marks.change(str(media_id))
+
+    def many_changed(self) -> None:
+        """An unknown number of media was changed, as when their content goes."""
+        self._marks.change_all()
