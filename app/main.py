@@ -14,21 +14,27 @@ from app.api.deps import Services
 from app.api.docs_pages import add_docs_pages
 from app.api.errors import add_error_handlers
 from app.api.middleware import add_middleware
+from app.api.openapi_document import TAGS, use_own_document
 from app.api.v1.api import router
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.database import Database
 from app.core.machine_slots import MachineSlots
+from app.core.malware_scan import create_scanner
 from app.core.processing.sandbox import Sandbox
 from app.core.rate_limit import RateLimiter
+from app.core.read_cache import ChangeMarks
 from app.core.security import create_verifier
 from app.core.staging import Staging
 from app.core.storage import StorageManager
 from app.core.storage_backends.local import LocalBackend
+from app.repositories.media_reader import MediaReader
 from app.services.content_service import ContentService
 from app.services.delete_saga import DeleteSaga
 from app.services.in_flight import InFlight
 from app.services.leftovers import close_storage
+from app.services.measurements import Measurements
 from app.services.media_service import MediaService
+from app.services.public_reads import PublicReads
 from app.services.sweeper import Sweeper
 from app.services.upload_saga import UploadSaga
 
@@ -49,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         title="Content Service: Media API",
         version="1.0.0",
         description=_DESCRIPTION,
+        openapi_tags=TAGS,
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
@@ -58,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.api_prefix = API_PREFIX
     app.include_router(router, prefix=API_PREFIX)
     app.include_router(health.router)
+    use_own_document(app)
     add_docs_pages(app)
     add_error_handlers(app)
     add_middleware(app)
@@ -88,7 +96,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     executor = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="io")
     asyncio.get_running_loop().set_default_executor(executor)
 
-    database = Database(settings.DATABASE_URL.get_secret_value(), settings)
+    database = Database(settings.DATABASE_URL.get_secret_value(), settings, is_measured=True)
     stack.push_async_callback(database.close)
     await database.wait_until_ready(settings.DATABASE_STARTUP_TIMEOUT_S)
 
@@ -106,6 +114,10 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     slots = MachineSlots(settings.DATA_DIR / "slots", settings.PROCESSING_WORKERS)
     sandbox = await stack.enter_async_context(create_sandbox(settings, writable_dir=storage.staging.root, slots=slots))
 
+    marks = ChangeMarks(settings.DATA_DIR / "cache" / "change-marks")
+    stack.callback(marks.close)
+    reads = PublicReads(MediaReader(database.reads), marks, ttl_s=settings.READ_CACHE_TTL_S)
+
     in_flight = InFlight()
     sweeper = Sweeper(
         database=database,
@@ -115,11 +127,14 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         age_s=settings.SWEEP_AGE_S,
     )
     stack.push_async_callback(_cancelled, asyncio.create_task(sweeper.run_forever(), name="sweeper"))
+    measurements = Measurements(database=database, staging=storage.staging, store_dir=settings.UPLOAD_DIR)
+    stack.push_async_callback(_cancelled, asyncio.create_task(measurements.run_forever(), name="measurements"))
 
     upload_saga = UploadSaga(
         settings=settings,
         database=database,
         storage=storage,
+        scanner=create_scanner(settings),
         sandbox=sandbox,
         in_flight=in_flight,
         nudge_sweep=sweeper.nudge,
@@ -131,8 +146,10 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         storage=storage,
         sandbox=sandbox,
         verifier=verifier,
-        media=MediaService(database=database, storage=storage, upload_saga=upload_saga, delete_saga=delete_saga),
-        content=ContentService(database),
+        media=MediaService(
+            database=database, reads=reads, storage=storage, upload_saga=upload_saga, delete_saga=delete_saga
+        ),
+        content=ContentService(database, reads),
         upload_limiter=RateLimiter(settings.uploads_per_minute),
         address_limiter=RateLimiter(settings.requests_per_minute),
     )

@@ -10,6 +10,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import InvalidField, ShuttingDown, TooManyRequests, Unauthenticated
 from app.core.lifecycle import is_draining
+from app.core.logging import bind_context
 from app.core.processing.sandbox import Sandbox
 from app.core.rate_limit import RateLimiter
 from app.core.security import Principal, TokenVerifier
@@ -39,8 +40,8 @@ class Services:
     address_limiter: RateLimiter
 
 
-def services_of(request: Request) -> Services:
-    """The services of this application."""
+async def services_of(request: Request) -> Services:
+    """The services of this application. Async, because FastAPI sends every other dependency through a thread."""
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
@@ -66,6 +67,7 @@ async def current_user(
         raise Unauthenticated
     principal = await services.verifier.verify(credentials.credentials)
     request.state.user_id = str(principal.user_id)
+    bind_context(user_id=str(principal.user_id))  # so that a refusal further on says whom it refused
     return principal
 
 
@@ -84,10 +86,14 @@ async def uploader(request: Request, services: ServicesDep, user: CurrentUser) -
 Uploader = Annotated[Principal, Depends(uploader)]
 
 
-def idempotency_key(
+async def idempotency_key(
     raw: Annotated[
         str | None,
-        Header(alias="Idempotency-Key", description="Makes it safe to send the same upload again within 24 hours."),
+        Header(
+            alias="Idempotency-Key",
+            description="Makes it safe to send the same upload again within 24 hours.",
+            examples=["5f0c7b8e-6f0e-4b43-9a55-2f6f3e0f7d11"],
+        ),
     ] = None,
 ) -> str | None:
     """The header of draft-ietf-httpapi-idempotency-key-header, with or without its quotes. Raises InvalidField."""

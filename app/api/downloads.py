@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from app.core import metrics
 from app.core.errors import StoredFileNotFound
 from app.core.filenames import content_disposition, with_extension
 from app.core.http_ranges import ByteRange, http_date, is_not_modified, wanted_ranges
 from app.core.media_types import by_mime_type
 from app.core.storage import StorageManager
+from app.core.storage_backends.base import OpenFile
 from app.services.media_service import StoredFile
 
 Disposition = Literal["inline", "attachment"]
@@ -56,49 +58,42 @@ async def file_response(request: Request, file: StoredFile, storage: StorageMana
     ):
         return Response(status_code=304, headers=_without(headers, "Content-Type", "Content-Disposition"))
     if delivery.accel_redirect_prefix is not None:
+        size_bytes = (await storage.stat(file.key)).size_bytes
+        if request.method == "GET":
+            metrics.download_sent(size_bytes, by_proxy=True)
         # The proxy reads the file and answers ranges itself; an empty body tells it to.
         return Response(headers=headers | {"X-Accel-Redirect": delivery.accel_redirect_prefix + quote(file.key)})
-    size_bytes = (await storage.stat(file.key)).size_bytes
-    ranges = None
-    if request.method == "GET":
+    if request.method == "HEAD":
+        size_bytes = (await storage.stat(file.key)).size_bytes
+        return Response(headers=headers | {"Content-Length": str(size_bytes)})
+    opened = await storage.open_file(file.key)
+    try:
         ranges = wanted_ranges(
             range_header=asked.get("range"),
             if_range=asked.get("if-range"),
             etag=file.etag,
             last_modified=file.last_modified,
-            size_bytes=size_bytes,
+            size_bytes=opened.size_bytes,
         )
-    reply = _reply(file, storage, headers, ranges, size_bytes)
-    if request.method == "HEAD":
-        return Response(headers=reply.raw_headers_map)
-    await reply.prepare()
-    return reply
+        return _reply(opened, headers, ranges)
+    except BaseException:
+        opened.close()
+        raise
 
 
-def _reply(
-    file: StoredFile,
-    storage: StorageManager,
-    headers: dict[str, str],
-    ranges: list[ByteRange] | None,
-    size_bytes: int,
-) -> "FileReply":
+def _reply(opened: OpenFile, headers: dict[str, str], ranges: list[ByteRange] | None) -> "FileReply":
+    size_bytes = opened.size_bytes
     if ranges is None:
         whole = [_Part(b"", ByteRange(0, size_bytes))] if size_bytes else []
-        return FileReply(status_code=200, headers=headers, storage=storage, key=file.key, parts=whole)
+        return FileReply(status_code=200, headers=headers, file=opened, parts=whole)
     if len(ranges) == 1:
         partial = headers | {"Content-Range": ranges[0].content_range(size_bytes)}
-        return FileReply(status_code=206, headers=partial, storage=storage, key=file.key, parts=[_Part(b"", ranges[0])])
+        return FileReply(status_code=206, headers=partial, file=opened, parts=[_Part(b"", ranges[0])])
     boundary = secrets.token_hex(16)
     parts = [_Part(_part_header(boundary, headers["Content-Type"], part, size_bytes), part) for part in ranges]
     several = headers | {"Content-Type": f"multipart/byteranges; boundary={boundary}"}
-    return FileReply(
-        status_code=206,
-        headers=several,
-        storage=storage,
-        key=file.key,
-        parts=parts,
-        trailer=f"\r\n--{boundary}--\r\n".encode(),
-    )
+    trailer = f"\r\n--{boundary}--\r\n".encode()
+    return FileReply(status_code=206, headers=several, file=opened, parts=parts, trailer=trailer)
 
 
 def _part_header(boundary: str, content_type: str, part: ByteRange, size_bytes: int) -> bytes:
@@ -118,52 +113,52 @@ class _Part:
 
 
 class FileReply(Response):
-    """Streams parts of one stored file; the first chunk is read before the status goes out, so a lost file is 404."""
+    """Streams parts of one opened file, and closes it."""
 
     def __init__(
         self,
         *,
         status_code: int,
         headers: Mapping[str, str],
-        storage: StorageManager,
-        key: str,
+        file: OpenFile,
         parts: list[_Part],
         trailer: bytes = b"",
     ) -> None:
-        length = sum(part.size_bytes for part in parts) + len(trailer)
-        self.raw_headers_map = {**headers, "Content-Length": str(length)}
-        super().__init__(status_code=status_code, headers=self.raw_headers_map)
-        self._chunks = self._read(storage, key, parts, trailer)
-        self._first = b""
-
-    async def prepare(self) -> None:
-        """Open the file and read its first chunk. Raises StoredFileNotFound."""
-        self._first = await anext(self._chunks, b"")
+        self._length = sum(part.size_bytes for part in parts) + len(trailer)
+        super().__init__(status_code=status_code, headers={**headers, "Content-Length": str(self._length)})
+        self._file = file
+        self._parts = parts
+        self._trailer = trailer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        async with aclosing(self._chunks) as chunks:
+        sent_bytes = 0
+        try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": self._first, "more_body": True})
-            async for chunk in chunks:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+            async with aclosing(self._chunks()) as chunks:
+                async for chunk in chunks:
+                    sent_bytes += len(chunk)
+                    # The last chunk says so itself: one message less for the many small files.
+                    is_last = sent_bytes == self._length
+                    await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
+            if not self._length:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            self._file.close()
+            metrics.download_sent(sent_bytes)
 
-    @staticmethod
-    async def _read(
-        storage: StorageManager, key: str, parts: list[_Part], trailer: bytes
-    ) -> AsyncGenerator[bytes, None]:
-        for part in parts:
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        for part in self._parts:
             if part.header:
                 yield part.header
             left = part.range.length
-            async with aclosing(storage.read(key, start=part.range.start, length=part.range.length)) as chunks:
+            async with aclosing(self._file.read(start=part.range.start, length=part.range.length)) as chunks:
                 async for chunk in chunks:
                     left -= len(chunk)
                     yield chunk
             if left:
                 raise StoredFileNotFound  # the file is shorter than it was a moment ago: cut the connection
-        if trailer:
-            yield trailer
+        if self._trailer:
+            yield self._trailer
 
 
 def _headers(file: StoredFile, delivery: Delivery) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from app.core.errors import ServiceError, Unavailable
 from app.core.logging import get_logger
@@ -15,6 +16,7 @@ from app.schemas.errors import ErrorBody, FieldProblem
 
 _HTTP_CODES = {400: "bad_request", 404: "route_not_found", 405: "method_not_allowed", 413: "body_too_large"}
 _CLIENT_CLOSED_REQUEST = 499
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 log = get_logger(__name__)
 
@@ -49,7 +51,9 @@ async def _service_error(request: Request, exc: Exception) -> Response:
 
 async def _validation_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, RequestValidationError)
-    return error_response(request, 400, validation_body(exc.errors()))
+    body = validation_body(exc.errors())
+    log.info("request.refused", code=body.code, detail=body.detail)
+    return error_response(request, 400, body)
 
 
 def validation_body(errors: Sequence[ErrorDetails]) -> ErrorBody:
@@ -73,7 +77,19 @@ async def _http_exception(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     code = _HTTP_CODES.get(exc.status_code, "http_error")
     detail = "There is nothing at this address." if exc.status_code == 404 else str(exc.detail)
-    return error_response(request, exc.status_code, ErrorBody(detail=detail, code=code), dict(exc.headers or {}))
+    headers = dict(exc.headers or {})
+    if exc.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed_methods(request))
+    return error_response(request, exc.status_code, ErrorBody(detail=detail, code=code), headers)
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """What RFC 9110 section 15.5.6 wants in `Allow`: the router names only the methods of one of the path's routes."""
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
 
 
 async def _client_disconnect(request: Request, _: Exception) -> Response:

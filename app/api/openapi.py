@@ -21,9 +21,37 @@ _SENTENCES = {
     503: ("Full, or a dependency is down; try again.", "service_busy", "The service is at its limit of parallel work…"),
     507: ("The storage is full.", "storage_full", "The storage is full; the file was not kept."),
 }
-_RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-_CHALLENGE = {"WWW-Authenticate": {"description": "`Bearer` challenge.", "schema": {"type": "string"}}}
-_HEADERS = {401: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER}
+
+
+def _header(description: str, example: str | int) -> dict[str, Any]:
+    kind = "integer" if isinstance(example, int) else "string"
+    return {"description": description, "schema": {"type": kind}, "example": example}
+
+
+_RETRY_AFTER = {"Retry-After": _header("Seconds to wait.", 2)}
+_ERROR_HEADERS = {
+    401: {"WWW-Authenticate": _header("The challenge of RFC 6750.", 'Bearer realm="media", error="invalid_token"')},
+    416: {"Content-Range": _header("How long the file is.", "bytes */184320")},
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}
+_ETAG = {"ETag": _header("Strong validator, for `If-None-Match`.", '"6f9c1c1e3a54-64a1f0c2b3d40"')}
+_LOCATION = {"Location": _header("Path of what was created.", "/api/v1/media/6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90")}
+_REPLAYED = {
+    "Idempotent-Replayed": _header("`true` when this is the answer to an earlier request with the same key.", "true")
+}
+_FILE_HEADERS = {
+    "ETag": _header("Strong validator: the SHA-256 of the file.", '"9f86d081884c7d65…"'),
+    "Last-Modified": _header("When the file was stored.", "Sun, 22 Nov 2026 12:00:00 GMT"),
+    "Cache-Control": _header("A file never changes under its address.", "public, max-age=31536000, immutable"),
+}
+_BODY_HEADERS = {
+    "Content-Disposition": _header("Name and manner (RFC 6266).", 'attachment; filename="mission photo.jpg"'),
+    "Accept-Ranges": _header("Parts may be asked for.", "bytes"),
+    "Repr-Digest": _header(
+        "Checksum of the whole file (RFC 9530).", "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"
+    ),
+}
 
 
 def errors(*statuses: int) -> Responses:
@@ -36,24 +64,65 @@ def errors(*statuses: int) -> Responses:
             "model": ErrorBody,
             "description": description,
             "content": {"application/json": {"example": example}},
-            "headers": _HEADERS.get(status, {}),
+            "headers": _ERROR_HEADERS.get(status, {}),
         }
     return found
 
 
+def created() -> Responses:
+    """201 of what has an address of its own."""
+    return {201: {"description": "Created.", "headers": _LOCATION}}
+
+
+def uploaded() -> Responses:
+    """201 of an upload, also of one that was answered before."""
+    return {201: {"description": "Stored.", "headers": _LOCATION | _REPLAYED}}
+
+
+def validated() -> Responses:
+    """200 and 304 of a resource with a validator."""
+    return {
+        200: {"description": "As it is now.", "headers": _ETAG},
+        304: {"description": "The client's copy is still good.", "headers": _ETAG},
+    }
+
+
+def changed() -> Responses:
+    """200 of an update, with the new validator."""
+    return {200: {"description": "As it is now.", "headers": _ETAG}}
+
+
 def file_answers() -> Responses:
     """200, 206 and 304 of the routes that hand out bytes."""
-    binary = {"schema": {"type": "string", "format": "binary"}}
-    headers = {
-        "ETag": {"description": "Strong validator.", "schema": {"type": "string"}},
-        "Accept-Ranges": {"description": "`bytes`", "schema": {"type": "string"}},
-        "Repr-Digest": {"description": "`sha-256=:…:` of the file (RFC 9530).", "schema": {"type": "string"}},
-    }
+    content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
+    ranged = {"Content-Range": _header("Which part this is; not with several parts.", "bytes 0-1023/184320")}
     return {
-        200: {"description": "The file.", "content": {"application/octet-stream": binary}, "headers": headers},
-        206: {"description": "The parts asked for with `Range`.", "content": {"application/octet-stream": binary}},
-        304: {"description": "The client's copy is still good."},
+        200: {
+            "description": "The file, as its own type.",
+            "content": content,
+            "headers": _FILE_HEADERS | _BODY_HEADERS,
+        },
+        206: {
+            "description": "The parts asked for with `Range`; several come as `multipart/byteranges`.",
+            "content": content,
+            "headers": _FILE_HEADERS | _BODY_HEADERS | ranged,
+        },
+        304: {"description": "The client's copy is still good.", "headers": _FILE_HEADERS},
     }
+
+
+def conditional_headers(*, with_ranges: bool) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads these headers from the request itself."""
+    asked = {"If-None-Match": ("The `ETag` of a copy; the same file is a 304.", '"9f86d081884c7d65…"')}
+    if with_ranges:
+        asked["Range"] = ("Bytes wanted, one range or several.", "bytes=0-1023")
+        asked["If-Range"] = ("`ETag` of the parts at hand: with another file the whole one is sent.", '"9f86d081…"')
+    parameters = [
+        {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
+        | {"example": example}
+        for name, (text, example) in asked.items()
+    ]
+    return {"parameters": parameters}
 
 
 def upload_form(*, with_content_id: bool) -> dict[str, Any]:

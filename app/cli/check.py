@@ -6,15 +6,20 @@ Exit status 1 when a part does not work.
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from app.cli.parts import opened_parts
 from app.core.config import Settings, load_settings
 from app.core.errors import ServiceError
+from app.core.log_masking import mask_text
+from app.core.malware_scan import create_scanner
 from app.core.security import create_verifier
 from app.core.staging import STAGING_DIRECTORY
 from app.main import create_sandbox
+
+_MASK = "********"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,17 +29,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     settings = load_settings()
     for name in sorted(type(settings).model_fields):
-        print(f"{name}={_shown(getattr(settings, name))}")
+        print(f"{name}={shown(getattr(settings, name))}")
     print()
     return 0 if asyncio.run(_try_parts(settings)) else 1
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A setting as text that may be pasted into a ticket: secrets masked, also the password inside an address."""
     if isinstance(value, SecretStr):
-        return "********"
+        secret = value.get_secret_value()
+        return _masked_address(secret) if "://" in secret else _MASK
     if isinstance(value, tuple):
         return ",".join(str(part) for part in value)
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    return _masked_address(text) if "://" in text and "@" in text else text
+
+
+def _masked_address(address: str) -> str:
+    """Where an address leads, without password and query; hidden whole when it cannot be taken apart safely."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return _MASK
+    # A password with an unescaped slash would go on behind what looks like the host.
+    if "@" in parts.path + parts.query + parts.fragment or not parts.scheme:
+        return _MASK
+    user = f"{parts.username}:{_MASK}@" if parts.password else f"{parts.username}@" if parts.username else ""
+    return f"{parts.scheme}://{user}{parts.hostname or ''}{port}{parts.path}{f'?{_MASK}' if parts.query else ''}"
 
 
 async def _try_parts(settings: Settings) -> bool:
@@ -43,6 +65,7 @@ async def _try_parts(settings: Settings) -> bool:
         is_fine = await _attempt("auth service", verifier.check)
     finally:
         await verifier.aclose()
+    is_fine &= await _attempt("malware scanner", create_scanner(settings).check)
     try:
         async with opened_parts(settings) as (database, storage):
             is_fine &= await _attempt("database", database.check)
@@ -70,4 +93,5 @@ async def _attempt(part: str, check: Callable[[], Awaitable[None]]) -> bool:
 
 
 def _print(part: str, exc: ServiceError) -> None:
-    print(f"FAILED  {part}: {exc} {f'[{exc.__cause__!r}]' if exc.__cause__ else ''}".rstrip())
+    cause = f" [{mask_text(repr(exc.__cause__))}]" if exc.__cause__ else ""
+    print(f"FAILED  {part}: {exc}{cause}")

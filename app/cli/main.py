@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from app.cli import check, migrate, openapi, reconcile, reference, scrub, serve, sweep, token
 from app.core.config import ConfigurationError
@@ -28,14 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app",
-        description="The Content Service's media API.",
-        epilog="Settings come from the environment and from .env; see .env.example.",
+        # argparse's own list of commands breaks a line behind each longer name.
+        description="The Content Service's media API.\n\ncommands:\n"
+        + "\n".join(f"  {_name(command):<11}{_summary(command)}" for command in _COMMANDS),
+        epilog="Settings come from the environment and from .env; see .env.example.\n"
+        "`python -m app COMMAND --help` tells more about a command.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
     for command in _COMMANDS:
-        name = command.__name__.rpartition(".")[2]
-        summary = (command.__doc__ or "").strip().partition("\n")[0]
-        subparser = commands.add_parser(name, help=summary, description=command.__doc__)
+        subparser = commands.add_parser(
+            _name(command), description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
         command.add_arguments(subparser)
         subparser.set_defaults(run=command.run)
     return parser
+
+
+def _name(command: ModuleType) -> str:
+    return command.__name__.rpartition(".")[2]
+
+
+def _summary(command: ModuleType) -> str:
+    return (command.__doc__ or "").strip().partition("\n")[0]

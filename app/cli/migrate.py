@@ -1,4 +1,7 @@
-"""Bring the database to the newest schema; several instances may do it at once."""
+"""Bring the database to the newest schema.
+
+Safe while other instances run, and when several do it at once: a lock lets one work while the others wait.
+"""
 
 import argparse
 import asyncio

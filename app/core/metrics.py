@@ -56,6 +56,7 @@ class Damage(StrEnum):
     MISSING = "missing"
     WRONG_SIZE = "wrong_size"
     WRONG_CHECKSUM = "wrong_checksum"
+    UNREADABLE = "unreadable"
 
 
 class _Metrics:
@@ -81,8 +82,9 @@ class _Metrics:
             ("media_type", "outcome"), registry=into,
         )  # fmt: skip
         self.upload_bytes = Counter(
-            "media_upload_received_bytes_total", "File bytes received from clients.", ("media_type",), registry=into
-        )
+            "media_upload_received_bytes_total", "Bytes of uploads received, the form around the file among them.",
+            ("media_type",), registry=into,
+        )  # fmt: skip
         self.uploads_open = self._share("media_uploads_in_progress", "Uploads being received or processed now.")
         self.download_bytes = Counter(
             "media_download_sent_bytes_total", "File bytes answered: sent by `service`, or handed to the `proxy`.",
@@ -269,9 +271,11 @@ def download_sent(size_bytes: int, *, by_proxy: bool = False) -> None:
 # -- processing ----------------------------------------------------------------------------------------------------
 
 
-def processing_finished(kind: Processor, outcome: ProcessingOutcome, *, duration_s: float, waited_s: float) -> None:
-    """One file left the sandbox after `duration_s` of work and `waited_s` in the queue before it."""
-    _here.metrics.processing_seconds.labels(kind, outcome).observe(duration_s)
+def processing_finished(
+    kind: Processor | None, outcome: ProcessingOutcome, *, duration_s: float, waited_s: float
+) -> None:
+    """One file left the sandbox after `duration_s` of work and `waited_s` in the queue; kind None for no known type."""
+    _here.metrics.processing_seconds.labels(kind or "unknown", outcome).observe(duration_s)
     _here.metrics.processing_wait.observe(waited_s)
 
 
@@ -315,7 +319,10 @@ def dependency_checked(dependency: Dependency, *, is_up: bool) -> None:
 
 
 def db_pool_measured(*, in_use: int, size: int) -> None:
-    """This process's connection pool now; call it when a connection is taken or given back."""
+    """This server process's connection pool now; call it when a connection is taken or given back.
+
+    Not for commands: what a killed one claims would be added to the instance's sum until its end.
+    """
     _here.metrics.pool_in_use.set(in_use)
     _here.metrics.pool_size.set(size)
 

@@ -1,8 +1,8 @@
 """A short memory for public reads: bounded, and right the moment a change was answered, in every process of a machine.
 
-Each entry remembers the mark of its slot in a small file that all server processes map into memory. Who changes a
-media puts a new random mark there after the COMMIT and before the answer, so no process serves what was true before.
-On other machines the change shows after `ttl_s` at the latest. Knows nothing of media.
+Each entry remembers the mark of its subject's slot in a small file that all server processes map into memory. Who
+changes a subject puts a new random mark there after the COMMIT and before the answer, so no process serves what was
+true before. On other machines a change shows after `ttl_s` at the latest. Knows nothing of media.
 """
 
 import mmap
@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 _SLOTS = 16_384
+_EVERYTHING, _ANYTHING = _SLOTS, _SLOTS + 1
 _MARK_BYTES = 8
+_FILE_BYTES = (_SLOTS + 2) * _MARK_BYTES
 
 Marks: TypeAlias = tuple[int, int]
-
 Value = TypeVar("Value")
 
 
@@ -29,29 +30,38 @@ class ChangeMarks:
         path.parent.mkdir(parents=True, exist_ok=True)
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            os.ftruncate(fd, (_SLOTS + 1) * _MARK_BYTES)
-            self._map = mmap.mmap(fd, (_SLOTS + 1) * _MARK_BYTES)
+            os.ftruncate(fd, _FILE_BYTES)
+            self._map = mmap.mmap(fd, _FILE_BYTES)
         finally:
             os.close(fd)
         # Aligned eight-byte stores are whole on every processor we run on: nobody reads half a mark.
         self._marks = memoryview(self._map).cast("Q")
 
     def of(self, subject: str) -> Marks:
-        """The marks that hold for `subject` now: its slot's and the one for everything. Take them before reading."""
-        return self._marks[_slot(subject)], self._marks[_SLOTS]
+        """The marks that hold for `subject` now; take them before reading what is to be kept."""
+        return self._marks[_slot(subject)], self._marks[_EVERYTHING]
 
-    def change(self, *subjects: str) -> None:
-        """They are not what they were; random rather than counted, so that two at once cannot make the same mark."""
-        for subject in subjects:
-            self._marks[_slot(subject)] = int.from_bytes(os.urandom(_MARK_BYTES))
+    def latest(self) -> int:
+        """A mark that every change moves: for reads that find out their subject only by reading."""
+        return self._marks[_ANYTHING]
+
+    def change(self, subject: str) -> None:
+        """`subject` is not what it was."""
+        self._move(_slot(subject))
 
     def change_all(self) -> None:
         """Nothing is what it was."""
-        self._marks[_SLOTS] = int.from_bytes(os.urandom(_MARK_BYTES))
+        self._move(_EVERYTHING)
 
     def close(self) -> None:
+        """Unmap the file; the other processes keep theirs."""
         self._marks.release()
         self._map.close()
+
+    def _move(self, slot: int) -> None:
+        # Random rather than counted: two changes at once could count to the same number.
+        self._marks[slot] = int.from_bytes(os.urandom(_MARK_BYTES))
+        self._marks[_ANYTHING] = int.from_bytes(os.urandom(_MARK_BYTES))
 
 
 class ReadCache(Generic[Value]):
@@ -61,24 +71,24 @@ class ReadCache(Generic[Value]):
         self._marks = marks
         self._size = size
         self._ttl_s = ttl_s
-        self._entries: OrderedDict[str, tuple[Value, Marks, float]] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[Value, str, Marks, float]] = OrderedDict()
 
-    def get(self, subject: str) -> Value | None:
-        """What was put for `subject`, unless it is old or has changed."""
-        entry = self._entries.get(subject)
+    def get(self, key: str) -> Value | None:
+        """What was put under `key`, unless it is old or its subject has changed."""
+        entry = self._entries.get(key)
         if entry is None:
             return None
-        value, marks, stored_at = entry
+        value, subject, marks, stored_at = entry
         if time.monotonic() - stored_at > self._ttl_s or self._marks.of(subject) != marks:
-            del self._entries[subject]
+            del self._entries[key]
             return None
         return value
 
-    def put(self, subject: str, value: Value, *, marks: Marks) -> None:
-        """Keep `value`, which was read after `marks` were taken for `subject`."""
+    def put(self, key: str, value: Value, *, subject: str, marks: Marks) -> None:
+        """Keep `value`, which speaks of `subject` and was read after `marks` were taken for it."""
         if not self._ttl_s:
             return
-        self._entries[subject] = (value, marks, time.monotonic())
+        self._entries[key] = (value, subject, marks, time.monotonic())
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
 

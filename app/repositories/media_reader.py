@@ -19,10 +19,11 @@ _BY_KEY = {
 }
 
 
-class RawJson(str):
+@dataclass(frozen=True, slots=True)
+class RawJson:
     """JSON text as PostgreSQL gives it: goes into an answer as it is, without being read."""
 
-    __slots__ = ()
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

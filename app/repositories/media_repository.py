@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVarTuple
 
-from sqlalchemy import Select, delete, func, or_, select, text, tuple_
+from sqlalchemy import Select, delete, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.core.media_types import MediaType
@@ -27,6 +27,14 @@ class MediaFilter:
     content_id: uuid.UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredSum:
+    """How many media there are, and the bytes of their files without thumbnails and posters."""
+
+    files: int
+    size_bytes: int
+
+
 class MediaRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
@@ -37,13 +45,6 @@ class MediaRepository:
     async def lock(self, media_id: uuid.UUID) -> Media | None:
         """The row, locked until the transaction ends, so that updates and deletes of one media take turns."""
         return await self._session.get(Media, media_id, with_for_update=True)
-
-    async def owner_of_file(self, key: str) -> Media | None:
-        """The row whose file, thumbnail or poster is stored under `key`; three unique indexes."""
-        query = select(Media).where(
-            or_(Media.storage_path == key, Media.thumbnail_path == key, Media.poster_path == key)
-        )
-        return (await self._session.execute(query)).scalar_one_or_none()
 
     async def owned_keys(self, keys: Sequence[str]) -> set[str]:
         """Those of `keys` that some row owns."""
@@ -112,6 +113,12 @@ class MediaRepository:
         statement = _narrowed(select(Media.id), wanted).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
         plan = (await self._session.execute(text(f"EXPLAIN (FORMAT JSON) {statement}"))).scalar_one()
         return int(plan[0]["Plan"]["Plan Rows"])
+
+    async def stored_by_type(self) -> dict[MediaType, StoredSum]:
+        """What is stored of each media type; reads the whole table, so it is for the metrics and not for requests."""
+        query = select(Media.media_type, func.count(), func.sum(Media.file_size))
+        found = await self._session.execute(query.group_by(Media.media_type))
+        return {MediaType(media_type): StoredSum(files, int(size or 0)) for media_type, files, size in found}
 
     async def batch_by_id(self, *, after: uuid.UUID, limit: int) -> Sequence[Media]:
         """`limit` media with ids above `after`, in the order of ids: a walk over the whole table; pk_media."""

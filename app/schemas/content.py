@@ -3,11 +3,23 @@
 import uuid
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from app.schemas.fields import ShortText, StorableText, Timestamp
+from app.schemas.media import EXAMPLE as MEDIA_EXAMPLE
 from app.schemas.media import MediaResponse
 
 MAX_BODY_CHARS = 200_000
+
+_EXAMPLE: JsonDict = {
+    "id": "123e4567-e89b-12d3-a456-426614174000",
+    "title": "Mission report",
+    "body": "What we saw in Uganda.",
+    "created_by": "11111111-1111-4111-8111-111111111111",
+    "created_at": "2026-11-22T12:00:00Z",
+    "updated_at": "2026-11-22T12:00:00Z",
+    "media": [{**MEDIA_EXAMPLE, "content_id": "123e4567-e89b-12d3-a456-426614174000"}],
+}
 
 
 class ContentCreate(BaseModel):
@@ -42,11 +54,17 @@ class ContentResponse(BaseModel):
 class ContentWithMedia(ContentResponse):
     """A content and its media, oldest first."""
 
+    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+
     media: list[MediaResponse]
 
 
 class ContentList(BaseModel):
     """One page of contents with their media, newest first."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"items": [_EXAMPLE], "total": 1, "page": 1, "page_size": 20, "pages": 1}}
+    )
 
     items: list[ContentWithMedia]
     total: int

@@ -9,7 +9,7 @@ from pydantic.config import JsonDict
 from app.core.media_types import MediaType
 from app.schemas.fields import JsonObject, Metadata, ShortText, Timestamp
 
-_EXAMPLE: JsonDict = {
+EXAMPLE: JsonDict = {
     "id": "6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90",
     "content_id": None,
     "media_type": "image",
@@ -29,6 +29,9 @@ _EXAMPLE: JsonDict = {
     "created_at": "2026-11-22T12:00:00Z",
     "updated_at": "2026-11-22T12:00:00Z",
 }
+
+
+EXAMPLE_CURSOR = "MTc5NTM0ODgwMDAwMDAwMDo2ZjljMWMxZTNhNTQ0YTNm"
 
 
 class MediaCreate(BaseModel):
@@ -62,7 +65,7 @@ class MediaUpdate(BaseModel):
 class MediaResponse(BaseModel):
     """A media as clients see it."""
 
-    model_config = ConfigDict(json_schema_extra={"example": _EXAMPLE})
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
 
     id: uuid.UUID
     content_id: uuid.UUID | None = Field(description="The content it belongs to, if any.")
@@ -87,6 +90,20 @@ class MediaResponse(BaseModel):
 class MediaList(BaseModel):
     """One page of media, newest first."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "items": [EXAMPLE],
+                "total": 1,
+                "total_is_estimate": False,
+                "page": 1,
+                "page_size": 20,
+                "pages": 1,
+                "next_cursor": None,
+            }
+        }
+    )
+
     items: list[MediaResponse]
     total: Annotated[int | None, Field(description="Media that match; absent with `count=none`.")]
     total_is_estimate: bool = Field(False, description="Whether `total` is the planner's estimate.")
@@ -98,5 +115,7 @@ class MediaList(BaseModel):
 
 class Message(BaseModel):
     """A confirmation."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"message": "Media deleted successfully"}})
 
     message: str = Field(examples=["Media deleted successfully"])

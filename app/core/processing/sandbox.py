@@ -22,6 +22,7 @@ from app.core.media_types import MIB
 from app.core.metrics import WorkerEnd, sandbox_load
 from app.core.processing.answer_check import MAX_OUTPUT_BYTES, read_answer
 from app.core.processing.contract import Fault, Job, ProcessedFile, Refusal
+from app.core.processing.job_record import record_job
 from app.core.processing.outcome_errors import fault_error, lost_worker_error, refusal_error
 from app.core.processing.wire import Answer, WireError, encode_job
 from app.core.processing.worker import WorkerArguments
@@ -35,7 +36,6 @@ DEFAULT_ENTRY = "app.core.file_processing:process_file"
 _RETIRE_FROM_BYTES = 400 * MIB
 # Also bounds how long a worker that a file has taken over unnoticed could meddle with later files.
 _RETIRE_AFTER_JOBS = 1_000
-_SLOW_JOB_S = 5.0
 _MAX_TRIES = 3
 
 
@@ -82,7 +82,7 @@ class Sandbox:
             file_bytes=MAX_OUTPUT_BYTES,
             heavy_lock=str(slots.heavy_lock) if slots else None,
         )
-        self._pool = WorkerPool(arguments, size=workers, queue_size=queue_size)
+        self._pool = WorkerPool(arguments, size=workers, queue_size=queue_size, on_change=self._measure)
         self._queue_size, self._timeout_s, self._slots = queue_size, timeout_s, slots
         self._waiting_for_slot = 0
         self._jobs = 0
@@ -155,6 +155,7 @@ class Sandbox:
         began = time.monotonic()
         max_text_bytes = 4 * job.options.max_text_chars
         answer: Answer | None = None
+        has_ended = True
         try:
             body, text = await worker.ask(encode_job(job), max_text_bytes=max_text_bytes, timeout_s=self._timeout_s)
             answer = read_answer(body, text, job=job)
@@ -162,9 +163,16 @@ class Sandbox:
             worker.kill(WorkerEnd.CRASHED)
             log.warning("sandbox.answer_refused", pid=worker.pid, problem=str(exc), media_type=job.media_type)
             raise UnreadableFile("The file could not be read.") from exc
+        except WorkerLost as lost:
+            has_ended = lost.had_begun  # otherwise another worker gets it
+            raise
+        except asyncio.CancelledError:
+            has_ended = False
+            raise
         finally:
             self._jobs += 1
-            _log_slow(job, answer, waited_s=began - came, took_s=time.monotonic() - began)
+            if has_ended:
+                record_job(job, answer, waited_s=began - came, took_s=time.monotonic() - began)
         if answer.rss_bytes > _RETIRE_FROM_BYTES or worker.jobs_done >= _RETIRE_AFTER_JOBS:
             worker.kill(WorkerEnd.RETIRED)
         return answer
@@ -227,9 +235,3 @@ def _outcome(answer: Answer, job: Job) -> ProcessedFile:
             raise fault_error(fault)
         case processed:
             return processed
-
-
-def _log_slow(job: Job, answer: Answer | None, *, waited_s: float, took_s: float) -> None:
-    if waited_s + took_s > _SLOW_JOB_S:
-        log.warning("sandbox.job_slow", media_type=job.media_type, waited_s=round(waited_s, 3), took_s=round(took_s, 3),
-                    cpu_s=answer and answer.cpu_s, rss_bytes=answer and answer.rss_bytes)  # fmt: skip

@@ -7,6 +7,7 @@ formats without a signature (MPEG audio, SVG, text) are left to `sniff`.
 import re
 from dataclasses import dataclass
 
+from app.core.media_types import MediaType, by_mime_type
 from app.core.processing import iso_media, ogg_pages
 
 HEAD_BYTES = 64 * 1024
@@ -123,6 +124,18 @@ def recognise(head: bytes, *, size_bytes: int) -> Content | None:
         if found is not None:
             return found
     return next((content for pattern, content in _FOREIGN_FORMATS if pattern.match(head)), None)
+
+
+def sure_media_type(head: bytes) -> MediaType | None:
+    """The one media type that a file which begins with `head` can have; None when several or none are possible.
+
+    For limits that must hold while the rest of the file is still on its way; `sniff` decides once it is here.
+    """
+    found = recognise(head, size_bytes=2**63)
+    if found in (ZIP, OLE):
+        return MediaType.DOCUMENT
+    possible = {by_mime_type(mime_type).media_type for mime_type in found.mime_types} if found else set()
+    return possible.pop() if len(possible) == 1 else None
 
 
 def _iso_media(head: bytes, size_bytes: int) -> Content | None:

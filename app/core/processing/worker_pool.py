@@ -9,7 +9,7 @@ import contextlib
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from app.core.errors import ServiceBusy, ShuttingDown, Unavailable
@@ -25,10 +25,16 @@ _STABLE_AFTER_S = 2.0
 
 
 class WorkerPool:
-    """`size` workers started with `arguments`; at most `queue_size` callers of `take` wait for one."""
+    """`size` workers started with `arguments`; at most `queue_size` callers of `take` wait for one.
 
-    def __init__(self, arguments: WorkerArguments, *, size: int, queue_size: int) -> None:
+    on_change: called when a worker has come or gone, also while nobody asks for one.
+    """
+
+    def __init__(
+        self, arguments: WorkerArguments, *, size: int, queue_size: int, on_change: Callable[[], None]
+    ) -> None:
         self._arguments, self._size, self._queue_size = arguments, size, queue_size
+        self._on_change = on_change
         self._keepers: list[asyncio.Task[None]] = []
         self._alive: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
@@ -139,6 +145,7 @@ class WorkerPool:
             self._failed_starts = 0
             self._alive.add(worker)
             self.give_back(worker)
+            self._on_change()
             if not started.done():
                 started.set_result(None)
             await worker.wait_closed()
@@ -146,6 +153,7 @@ class WorkerPool:
             self._alive.discard(worker)
             with contextlib.suppress(ValueError):
                 self._idle.remove(worker)
+            self._on_change()
             await worker.close(WorkerEnd.RETIRED)  # does nothing unless this keeper was cancelled
         self._note_end(worker)
         return worker.end is not WorkerEnd.CRASHED or worker.jobs_done > 0 or time.monotonic() - ready > _STABLE_AFTER_S

@@ -1,22 +1,27 @@
 """The routes that hand out bytes: downloads by id, and the public files that `url` and `thumbnail_url` point at."""
 
-import uuid
-
 from fastapi import APIRouter, Request, Response
 
 from app.api.deps import ServicesDep
 from app.api.downloads import IMMUTABLE, REVALIDATE, Delivery, file_response
-from app.api.openapi import errors, file_answers
+from app.api.openapi import conditional_headers, errors, file_answers
+from app.api.parameters import FileKey, MediaId
 
 router = APIRouter(prefix="/media", tags=["files"])
 
 _RESPONSES = {**file_answers(), **errors(400, 404, 416)}
+_ASKED = conditional_headers(with_ranges=True)
 
 
 @router.get(
-    "/files/{key:path}", operation_id="getFile", summary="Show a file", response_class=Response, responses=_RESPONSES
+    "/files/{key:path}",
+    operation_id="getFile",
+    summary="Show a file",
+    response_class=Response,
+    responses=_RESPONSES,
+    openapi_extra=_ASKED,
 )
-async def get_file(key: str, request: Request, services: ServicesDep) -> Response:
+async def get_file(key: FileKey, request: Request, services: ServicesDep) -> Response:
     """The file behind `url`, `thumbnail_url` or `poster_url`. It never changes, so it may be cached for ever."""
     file = await services.media.find_stored_file(key)
     delivery = Delivery("inline", IMMUTABLE, services.settings.ACCEL_REDIRECT_PREFIX)
@@ -29,8 +34,9 @@ async def get_file(key: str, request: Request, services: ServicesDep) -> Respons
     summary="Download a file",
     response_class=Response,
     responses=_RESPONSES,
+    openapi_extra=_ASKED,
 )
-async def download_media(media_id: uuid.UUID, request: Request, services: ServicesDep) -> Response:
+async def download_media(media_id: MediaId, request: Request, services: ServicesDep) -> Response:
     """The file of a media under its own name, as an attachment; `Range` asks for parts of it."""
     file = await services.media.get_stored_file(media_id)
     delivery = Delivery("attachment", REVALIDATE, services.settings.ACCEL_REDIRECT_PREFIX)

@@ -4,26 +4,26 @@ import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.responses import JSONResponse
 
 from app.api.deps import CurrentUser, IdempotencyKeyHeader, Services, ServicesDep, Uploader
 from app.api.json_body import json_request_body, read_json
-from app.api.openapi import errors, upload_form
-from app.api.presenters import entity_tag, media_response
+from app.api.openapi import changed, conditional_headers, errors, upload_form, uploaded, validated
+from app.api.parameters import ContentFilter, ContentId, MediaId, MediaTypeFilter, PageSize, UploaderFilter
+from app.api.presenters import JsonReply, entity_tag, media_document
+from app.api.upload_record import CountedUpload, upload_record
 from app.core.errors import InvalidRequest
 from app.core.filenames import clean_display_name
 from app.core.http_ranges import is_not_modified
 from app.core.media_types import MediaType
 from app.core.paging import decode_cursor
-from app.models import Media
 from app.repositories.media_repository import MediaFilter
-from app.schemas.media import MediaList, MediaResponse, MediaUpdate, Message
+from app.schemas.media import EXAMPLE_CURSOR, MediaList, MediaResponse, MediaUpdate, Message
 from app.services.media_service import CountMode, MediaChanges, page_count
 from app.services.upload_saga import UploadRequest
 
 router = APIRouter(prefix="/media", tags=["media"])
 
-_UPLOAD_ERRORS = errors(400, 401, 404, 408, 413, 422, 429, 507)
+_UPLOAD_ANSWERS = {**uploaded(), **errors(400, 401, 404, 408, 413, 422, 429, 507)}
 
 
 @router.post(
@@ -32,7 +32,8 @@ _UPLOAD_ERRORS = errors(400, 401, 404, 408, 413, 422, 429, 507)
     summary="Upload a file",
     status_code=201,
     response_model=MediaResponse,
-    responses=_UPLOAD_ERRORS,
+    dependencies=[CountedUpload],
+    responses=_UPLOAD_ANSWERS,
     openapi_extra=upload_form(with_content_id=True),
 )
 async def upload(request: Request, services: ServicesDep, user: Uploader, key: IdempotencyKeyHeader) -> Response:
@@ -50,11 +51,12 @@ async def upload(request: Request, services: ServicesDep, user: Uploader, key: I
     summary="Upload a file for a content",
     status_code=201,
     response_model=MediaResponse,
-    responses=_UPLOAD_ERRORS,
+    dependencies=[CountedUpload],
+    responses=_UPLOAD_ANSWERS,
     openapi_extra=upload_form(with_content_id=False),
 )
 async def upload_for_content(
-    content_id: uuid.UUID, request: Request, services: ServicesDep, user: Uploader, key: IdempotencyKeyHeader
+    content_id: ContentId, request: Request, services: ServicesDep, user: Uploader, key: IdempotencyKeyHeader
 ) -> Response:
     """Like uploading a file, and the media belongs to the content, which must exist."""
     return await _upload(request, services, user.user_id, key, content_id=content_id)
@@ -68,11 +70,11 @@ async def upload_for_content(
     responses=errors(400, 404),
 )
 async def media_of_content(
-    content_id: uuid.UUID, services: ServicesDep, media_type: MediaType | None = None
-) -> list[MediaResponse]:
+    content_id: ContentId, services: ServicesDep, media_type: MediaTypeFilter = None
+) -> JsonReply:
     """All media of one content, oldest first."""
     found = await services.media.get_media_for_content(content_id, media_type)
-    return [media_response(media, services.storage) for media in found]
+    return JsonReply([media_document(media, services.storage) for media in found])
 
 
 @router.get(
@@ -85,18 +87,20 @@ async def media_of_content(
 async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signature
     services: ServicesDep,
     _: CurrentUser,
-    media_type: MediaType | None = None,
-    uploaded_by: uuid.UUID | None = None,
-    content_id: uuid.UUID | None = None,
-    page: Annotated[int, Query(ge=1, le=2**31 - 1, description="From 1; ignored with `cursor`.")] = 1,
-    page_size: Annotated[int, Query(ge=1, le=100)] = 20,
+    media_type: MediaTypeFilter = None,
+    uploaded_by: UploaderFilter = None,
+    content_id: ContentFilter = None,
+    page: Annotated[int, Query(ge=1, le=2**31 - 1, description="From 1; ignored with `cursor`.", examples=[1])] = 1,
+    page_size: PageSize = 20,
     cursor: Annotated[
-        str | None, Query(description="`next_cursor` of the page before; any depth costs the same.")
+        str | None,
+        Query(description="`next_cursor` of the page before; any depth costs the same.", examples=[EXAMPLE_CURSOR]),
     ] = None,
     count: Annotated[
-        CountMode | None, Query(description="How `total` is found; unset: exact up to 10,000, then an estimate.")
+        CountMode | None,
+        Query(description="How `total` is found; unset: exact up to 10,000, then an estimate.", examples=["none"]),
     ] = None,
-) -> MediaList:
+) -> JsonReply:
     """Media of everybody, newest first, page by page."""
     found = await services.media.list_media(
         MediaFilter(media_type, uploaded_by, content_id),
@@ -105,14 +109,16 @@ async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signat
         cursor=decode_cursor(cursor) if cursor else None,
         count=count,
     )
-    return MediaList(
-        items=[media_response(media, services.storage) for media in found.items],
-        total=found.total,
-        total_is_estimate=found.total_is_estimate,
-        page=page,
-        page_size=page_size,
-        pages=None if found.total is None else page_count(found.total, page_size),
-        next_cursor=found.next_cursor.encode() if found.next_cursor else None,
+    return JsonReply(
+        {
+            "items": [media_document(media, services.storage) for media in found.items],
+            "total": found.total,
+            "total_is_estimate": found.total_is_estimate,
+            "page": page,
+            "page_size": page_size,
+            "pages": None if found.total is None else page_count(found.total, page_size),
+            "next_cursor": found.next_cursor.encode() if found.next_cursor else None,
+        }
     )
 
 
@@ -121,9 +127,10 @@ async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signat
     operation_id="getMedia",
     summary="Get a media",
     response_model=MediaResponse,
-    responses={304: {"description": "The client's copy is still good."}, **errors(400, 404)},
+    responses={**validated(), **errors(400, 404)},
+    openapi_extra=conditional_headers(with_ranges=False),
 )
-async def get_media(media_id: uuid.UUID, request: Request, services: ServicesDep) -> Response:
+async def get_media(media_id: MediaId, request: Request, services: ServicesDep) -> Response:
     """What is known about one media. Public."""
     media = await services.media.get_media(media_id)
     tag = entity_tag(media.id, media.updated_at)
@@ -135,7 +142,7 @@ async def get_media(media_id: uuid.UUID, request: Request, services: ServicesDep
         last_modified=media.updated_at,
     ):
         return Response(status_code=304, headers=headers)
-    return _rendered(media, services, headers=headers)
+    return JsonReply(media_document(media, services.storage), headers=headers)
 
 
 @router.put(
@@ -143,10 +150,10 @@ async def get_media(media_id: uuid.UUID, request: Request, services: ServicesDep
     operation_id="updateMedia",
     summary="Change a media",
     response_model=MediaResponse,
-    responses=errors(400, 401, 403, 404, 413),
+    responses={**changed(), **errors(400, 401, 403, 404, 413)},
     openapi_extra=json_request_body(MediaUpdate),
 )
-async def update_media(media_id: uuid.UUID, request: Request, services: ServicesDep, user: CurrentUser) -> Response:
+async def update_media(media_id: MediaId, request: Request, services: ServicesDep, user: CurrentUser) -> Response:
     """Rename a media or replace its metadata; only its uploader may. What is not sent stays as it is."""
     await services.media.check_may_change(media_id, user.user_id)
     wanted = await read_json(request, MediaUpdate)
@@ -154,7 +161,8 @@ async def update_media(media_id: uuid.UUID, request: Request, services: Services
         filename=None if wanted.filename is None else clean_display_name(wanted.filename), metadata=wanted.metadata
     )
     media = await services.media.update_media(media_id, changes, user_id=user.user_id)
-    return _rendered(media, services, headers={"ETag": entity_tag(media.id, media.updated_at)})
+    etag = entity_tag(media.id, media.updated_at)
+    return JsonReply(media_document(media, services.storage), headers={"ETag": etag})
 
 
 @router.delete(
@@ -163,7 +171,7 @@ async def update_media(media_id: uuid.UUID, request: Request, services: Services
     summary="Delete a media",
     responses=errors(400, 401, 403, 404),
 )
-async def delete_media(media_id: uuid.UUID, services: ServicesDep, user: CurrentUser) -> Message:
+async def delete_media(media_id: MediaId, services: ServicesDep, user: CurrentUser) -> Message:
     """Delete a media, its file and its pictures; only its uploader may."""
     await services.media.delete_media(media_id, user_id=user.user_id)
     return Message(message="Media deleted successfully")
@@ -178,26 +186,22 @@ async def _upload(
     content_id: uuid.UUID | None,
 ) -> Response:
     """Both upload routes go this one way, so that no check can be missing on one of them."""
+    record = upload_record(request)
     outcome = await services.media.upload_media(
         UploadRequest(
             user_id=user_id,
             content_type=request.headers.get("content-type"),
             content_length=_content_length(request),
-            body=request.stream(),
+            body=record.counted(request.stream()),
             content_id=content_id,
             idempotency_key=idempotency_key,
         )
     )
+    record.note_type(MediaType(outcome.media.media_type))
     headers = {"Location": f"{request.app.state.api_prefix}/media/{outcome.media.id}"}
     if outcome.is_replay:
         headers["Idempotent-Replayed"] = "true"
-    return _rendered(outcome.media, services, status=201, headers=headers)
-
-
-def _rendered(media: Media, services: Services, *, headers: dict[str, str], status: int = 200) -> Response:
-    # Rendered here rather than by FastAPI, which would validate the model a second time on its way out.
-    body = media_response(media, services.storage)
-    return Response(body.model_dump_json(), status, headers, media_type=JSONResponse.media_type)
+    return JsonReply(media_document(outcome.media, services.storage), 201, headers)
 
 
 def _content_length(request: Request) -> int | None:

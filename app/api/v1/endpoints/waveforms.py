@@ -1,24 +1,26 @@
 """The routes of waveforms: peaks as JSON for players, and a ready-made drawing."""
 
-import uuid
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.deps import ServicesDep
-from app.api.openapi import errors
+from app.api.openapi import Responses, errors
+from app.api.parameters import MediaId
 from app.core.waveforms import Peaks, as_svg, from_bytes, reduced
 from app.schemas.waveform import WaveformResponse
 
 router = APIRouter(prefix="/media", tags=["media"])
 
 _CACHED = "public, max-age=86400"
+_SVG = {"schema": {"type": "string"}, "example": '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1000 256"/>'}
+_DRAWING: Responses = {200: {"description": "The drawing.", "content": {"image/svg+xml": _SVG}}}
 
 
 async def peaks(
-    media_id: uuid.UUID,
+    media_id: MediaId,
     services: ServicesDep,
-    points: Annotated[int, Query(ge=1, le=10_000, description="At most so many pairs.")] = 1_000,
+    points: Annotated[int, Query(ge=1, le=10_000, description="At most so many pairs.", examples=[1_000])] = 1_000,
 ) -> Peaks:
     """The stored peaks, merged to `points` pairs. Raises MediaNotFound, NotFound."""
     stored = await services.media.get_waveform(media_id)
@@ -46,7 +48,7 @@ async def get_waveform(found: PeaksDep, response: Response) -> WaveformResponse:
     operation_id="drawWaveform",
     summary="Draw a waveform",
     response_class=Response,
-    responses={200: {"description": "The drawing.", "content": {"image/svg+xml": {}}}, **errors(400, 404)},
+    responses={**_DRAWING, **errors(400, 404)},
 )
 async def draw_waveform(found: PeaksDep) -> Response:
     """The same as an SVG that fills its box, in the colour of the text around it. Public."""
