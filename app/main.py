@@ -1,6 +1,7 @@
 """The composition root: builds every part from the settings, in order, and closes them in reverse."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from app.api.docs_pages import add_docs_pages
 from app.api.errors import add_error_handlers
 from app.api.middleware import add_middleware
 from app.api.openapi_document import TAGS, use_own_document
+from app.api.tracing import tracing
 from app.api.v1.api import router
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.database import Database
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        telemetry=tracing(),
     )
     app.state.settings = settings
     app.state.api_prefix = API_PREFIX
@@ -74,8 +77,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             CORSMiddleware,
             allow_origins=list(settings.CORS_ORIGINS),
             allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID", "Content-Disposition"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "If-None-Match",
+                "If-Range",
+                "Range",
+                "X-Request-ID",
+            ],
+            expose_headers=[
+                "Content-Disposition",
+                "Content-Range",
+                "ETag",
+                "Idempotent-Replayed",
+                "Location",
+                "Repr-Digest",
+                "Retry-After",
+                "X-Request-ID",
+            ],
         )
     return app
 
@@ -158,7 +178,9 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
 def create_sandbox(settings: Settings, *, writable_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
     """The worker processes as the settings want them; not started yet."""
     return Sandbox(
-        workers=settings.PROCESSING_WORKERS,
+        # The machine runs PROCESSING_WORKERS files at once whatever WORKERS is, so the server processes share them out:
+        # a worker that could never get a slot would only hold its 55 MiB.
+        workers=math.ceil(settings.PROCESSING_WORKERS / settings.WORKERS),
         queue_size=settings.PROCESSING_QUEUE_SIZE,
         timeout_s=settings.PROCESSING_TIMEOUT_S,
         cpu_s=settings.PROCESSING_CPU_S,
