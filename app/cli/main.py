@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app",
+        usage="%(prog)s COMMAND [options]",
         # argparse's own list of commands breaks a line behind each longer name.
         description="The Content Service's media API.\n\ncommands:\n"
         + "\n".join(f"  {_name(command):<11}{_summary(command)}" for command in _COMMANDS),
@@ -36,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
         "`python -m app COMMAND --help` tells more about a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(prog=parser.prog, metavar="COMMAND", required=True, help=argparse.SUPPRESS)
     for command in _COMMANDS:
         subparser = commands.add_parser(
             _name(command), description=command.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter

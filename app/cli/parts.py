@@ -40,7 +40,8 @@ def report_on_stdout() -> Iterator[Callable[[object], None]]:
     stdout = sys.stdout
 
     def show(document: object) -> None:
-        stdout.write(orjson.dumps(document).decode() + "\n")
+        # The driver has a UUID class of its own, which orjson does not know.
+        stdout.write(orjson.dumps(document, default=str).decode() + "\n")
         stdout.flush()
 
     with redirect_stdout(sys.stderr):

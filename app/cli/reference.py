@@ -38,6 +38,30 @@ _UNFOLDED = {
 }
 
 
+# Not settings of the service: docker-compose.yml reads these, and sets the others it needs itself.
+_COMPOSE = (
+    f"# -- docker compose only {'-' * 56}",
+    "",
+    "# Password of the database that compose starts; letters and digits only, it becomes part of a URL. Required.",
+    "# POSTGRES_PASSWORD=",
+    "",
+    "# Port of the proxy.",
+    "# MEDIA_PORT=8080",
+    "",
+    "# Largest body that the proxy lets through: MAX_UPLOAD_SIZE + 1 MiB.",
+    "# MEDIA_MAX_BODY=105906176",
+    "",
+    "# Memory of one API container; the server and PROCESSING_WORKERS times PROCESSING_MEMORY_BYTES.",
+    "# MEDIA_MEMORY=3g",
+    "",
+    "# Tag of the image that is built.",
+    "# MEDIA_VERSION=latest",
+    "",
+    "# Compose also demands BASE_URL and AUTH_MODE, which are settings below.",
+    "",
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=sorted(_DOCUMENTS), default="markdown", help="which document")
 
@@ -49,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def env_example() -> str:
     """The text of .env.example: every setting with its meaning, commented out at its default."""
-    lines = ["# Copy to .env and change what you need; every line shows the default.", ""]
+    lines = ["# Copy to .env and change what you need; every line shows the default.", "", *_COMPOSE]
     for name, field, heading in _settings():
         if heading is not None:
             lines += [f"# -- {heading} {'-' * (74 - len(heading))}", ""]
@@ -75,14 +99,15 @@ def markdown() -> str:
 
 
 def file_types() -> str:
-    """The text of docs/file-types.md: what may be uploaded, under which names, up to which size, and how it is served."""
+    """The text of docs/file-types.md: what may be uploaded, under which names, how large, and how it is served."""
     limits = {media_type: Settings.model_fields[f"MAX_{media_type.name}_SIZE"].default for media_type in MediaType}
     lines = [
         "# Permitted file types",
         "",
-        "Everything else is refused with 400, and so is a file whose content, extension and `media_type` disagree, that",
-        "is damaged, or that the malware scanner refuses; nothing of a refused file is kept. The limits are the defaults",
-        "of the settings in [configuration.md](configuration.md). This page is made from the type table by `make docs`.",
+        "Everything else is refused with 400, and so is a file whose content, extension and `media_type` disagree,",
+        "that is damaged, or that the malware scanner refuses; nothing of a refused file is kept. The limits are the",
+        "defaults of the settings in [configuration.md](configuration.md). This page is made from the type table by",
+        "`make docs`.",
         "",
         "| media_type | type | extensions | most bytes | kept as | in a browser |",
         "|---|---|---|---|---|---|",

@@ -19,7 +19,7 @@ from app.core.media_types import MIB
 from app.services.scrubber import Scrubber
 
 _SAVE_AFTER_S = 1.0
-_LEAST_RATE = 0.001
+_LEAST_RATE = 1e-6
 
 
 @dataclass(slots=True)

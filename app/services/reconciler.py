@@ -55,7 +55,7 @@ class ReconcileReport:
 
     files: int = 0
     rows: int = 0
-    problems: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Problem, 0))
+    problems: dict[str, int] = field(default_factory=lambda: dict.fromkeys((problem.value for problem in Problem), 0))
     repaired: int = 0
 
 

@@ -16,6 +16,7 @@ TEMPLATE = Path("docs/operations/nginx/media.conf")
 INSTALL = "nginx is not installed; run: apt-get update && apt-get install -y --no-install-recommends nginx-light"
 _NOBODY = 65534
 _WRAPPER = """
+{user}
 daemon off;
 pid {home}/nginx.pid;
 error_log {home}/error.log info;
@@ -64,8 +65,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_nginx(*, api_port: int, max_body_bytes: int, files: Path | None = None) -> Iterator[Proxy]:
-    """An nginx in front of 127.0.0.1:`api_port`; as root it runs as `nobody`. `files` is UPLOAD_DIR, a new one if None.
+def running_nginx(
+    *, max_body_bytes: int, api: str, resolver: str = "127.0.0.1", port: int = 0, files: Path | None = None
+) -> Iterator[Proxy]:
+    """An nginx in front of `api` (host:port), on `port` or on a free one.
+
+    files: UPLOAD_DIR of a real service, whose user nginx must be then; None makes one, and as root nginx is `nobody`.
 
     Raises AssertionError with the command to run when nginx is missing, or with its words when it does not start.
     """
@@ -73,20 +78,22 @@ def running_nginx(*, api_port: int, max_body_bytes: int, files: Path | None = No
     assert binary is not None, INSTALL
     with tempfile.TemporaryDirectory(prefix="media-nginx-") as created:
         home = Path(created)
-        proxy = Proxy(port=free_port(), files=files or home / "files", home=home)
+        proxy = Proxy(port=port or free_port(), files=files or home / "files", home=home)
         proxy.files.mkdir(exist_ok=True)
         values = {
             "MEDIA_LISTEN": f"127.0.0.1:{proxy.port}",
-            "MEDIA_API": f"127.0.0.1:{api_port}",
-            "MEDIA_RESOLVER": "127.0.0.1",
+            "MEDIA_API": api,
+            "MEDIA_RESOLVER": resolver,
             "MEDIA_MAX_BODY": str(max_body_bytes),
             "MEDIA_FILES": str(proxy.files.resolve()),
         }
         # A file in place of /dev/stdout, which another user than the one who opened it may not open again.
         configuration = rendered(values).replace("/dev/stdout", str(home / "access.log"))
         (home / "media.conf").write_text(configuration)
-        (home / "nginx.conf").write_text(_WRAPPER.format(home=home))
-        user = _NOBODY if os.geteuid() == 0 else None
+        is_root = os.geteuid() == 0
+        workers_are_root = "user root;" if is_root and files is not None else ""
+        (home / "nginx.conf").write_text(_WRAPPER.format(home=home, user=workers_are_root))
+        user = _NOBODY if is_root and files is None else None
         if user is not None:
             os.chown(home, user, user)
         command = [binary, "-p", str(home), "-e", str(home / "error.log"), "-c", str(home / "nginx.conf")]

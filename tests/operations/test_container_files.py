@@ -103,6 +103,28 @@ def test_secrets_come_from_outside_and_are_demanded() -> None:
     assert not re.search(r"(?:PASSWORD|SECRET): (?!\$\{)", text)
 
 
+def test_the_example_names_everything_that_compose_asks_for() -> None:
+    asked = set(re.findall(r"(?<!\$)\$\{([A-Z_]+)", COMPOSE.read_text()))
+    named = set(re.findall(r"^# ([A-Z_]+)=", Path(".env.example").read_text(), re.MULTILINE))
+    assert asked - named == set()
+
+
+def test_the_memory_that_compose_grants_is_enough_for_its_workers() -> None:
+    worker_bytes = Settings.model_fields["PROCESSING_MEMORY_BYTES"].default
+    granted = re.search(r"MEDIA_MEMORY:-(\d+)g", COMPOSE.read_text())
+    workers = re.search(r"PROCESSING_WORKERS:-(\d+)", COMPOSE.read_text())
+    assert granted is not None
+    assert workers is not None
+    assert int(granted[1]) * 1024**3 > int(workers[1]) * worker_bytes + 1024**3
+
+
+def test_the_workflow_runs_what_ci_runs() -> None:
+    workflow = yaml.safe_load(Path(".github/workflows/ci.yml").read_text())
+    steps = workflow["jobs"]["test"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert "3.11" in workflow["jobs"]["test"]["container"]["image"]
+
+
 def test_running_uploads_may_finish_before_docker_kills() -> None:
     assert seconds(service("api")["stop_grace_period"]) > int(str(environment("api")["SHUTDOWN_GRACE_S"]))
 

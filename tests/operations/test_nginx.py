@@ -29,7 +29,7 @@ def api() -> Iterator[Recorded]:
 
 @pytest.fixture(scope="module")
 def proxy(api: Recorded) -> Iterator[Proxy]:
-    with running_nginx(api_port=api.port, max_body_bytes=LIMIT) as running:
+    with running_nginx(api=f"127.0.0.1:{api.port}", max_body_bytes=LIMIT) as running:
         _store(running, "2026/11/a.png", BYTES)
         _store(running, "2026/11/ä b%.png", b"odd name")
         _store(running, ".staging/secret", b"staged")
@@ -188,7 +188,7 @@ async def test_503_of_the_service_is_passed_on(client: httpx.AsyncClient) -> Non
 
 
 async def test_a_service_that_is_gone_is_a_503_in_our_words() -> None:
-    with running_nginx(api_port=free_port(), max_body_bytes=LIMIT) as lonely:
+    with running_nginx(api=f"127.0.0.1:{free_port()}", max_body_bytes=LIMIT) as lonely:
         async with httpx.AsyncClient(base_url=lonely.url) as http:
             reply = await http.get("/healthz")
     assert (reply.status_code, reply.json()["code"], reply.headers["retry-after"]) == (503, "unavailable", "5")
