@@ -25,12 +25,16 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from app.core.logging import get_logger
 from app.core.media_types import MediaType, Processor
-from app.core.metrics_directory import claimed_directory, dead_processes, running_directory
+from app.core.metrics_directory import claimed_directory, dead_processes, reserve_room, running_directory
+
+log = get_logger(__name__)
 
 # The library reads this variable by itself, also in server processes that are spawned later; that is the way to tell
 # them. We only set it.
 _DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_FILE_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_mostrecent")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _BYTES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
@@ -162,15 +166,17 @@ class _Here:
     """This process's metrics; replaced when the place of their values changes."""
 
     def __init__(self) -> None:
+        self.directory: Path | None = None
         told = os.environ.get(_DIRECTORY_VARIABLE)
-        self.directory = Path(told) if told else None
-        self.metrics = _Metrics()
+        self.move(Path(told) if told else None)
 
     def move(self, directory: Path | None, *, owner: str | None = None) -> None:
-        """Start from zero, with values in files of `directory`, or in memory for None.
+        """Start from zero, with values in files of `directory`, or in memory for None or where the disk is full.
 
         owner: the name of this process in those files, its id when None.
         """
+        if directory is not None and not _has_room(directory, owner or str(os.getpid())):
+            directory = owner = None
         if directory is None:
             os.environ.pop(_DIRECTORY_VARIABLE, None)
         else:
@@ -182,6 +188,15 @@ class _Here:
             values.ValueClass = values.MultiProcessValue(lambda: owner)  # type: ignore[no-untyped-call]
         self.directory = directory
         self.metrics = _Metrics()
+
+
+def _has_room(directory: Path, process: str) -> bool:
+    try:
+        reserve_room(directory, process, _FILE_KINDS)
+    except OSError as exc:
+        log.warning("metrics.kept_in_memory", cause=repr(exc))
+        return False
+    return True
 
 
 # The time at which a series began is one more series for each, and files of several processes cannot have it at all.

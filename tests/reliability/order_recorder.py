@@ -1,0 +1,73 @@
+"""Runs the whole application for one upload and prints, in order, what it asks of the disk and of the database.
+
+A program, started by test_order.py in a process of its own: an audit hook cannot be taken off again. Nothing of ours
+is replaced. The interpreter itself reports renames (audit events) and calls of fsync (profile events of C functions);
+a file that has its full size then has been written. SQLAlchemy reports each COMMIT before it is sent.
+"""
+
+import asyncio
+import os
+import sys
+import threading
+import uuid
+from pathlib import Path
+from types import FrameType
+
+import httpx
+import orjson
+from sqlalchemy import event
+from sqlalchemy.orm import Session
+
+from app.core.config import load_settings
+from app.core.security import mint_development_token
+from app.main import create_app
+
+DATA = b"some text " * 300_000
+events: list[tuple[str, str]] = []
+
+
+def audit(name: str, arguments: tuple[object, ...]) -> None:
+    if name == "os.rename":
+        events.append(("rename", f"{arguments[0]!s} {arguments[1]!s}"))
+
+
+def profile(frame: FrameType, kind: str, function: object) -> None:
+    if kind == "c_call" and getattr(function, "__name__", "") == "fsync":
+        # The caller's descriptor: a C function's arguments are not told.
+        descriptor = frame.f_locals["fd"]
+        path = str(Path(f"/proc/self/fd/{descriptor}").readlink())
+        if os.fstat(descriptor).st_size == len(DATA):
+            events.append(("write", path))
+        events.append(("fsync", path))
+
+
+def committed(_: Session) -> None:
+    events.append(("COMMIT", ""))
+
+
+async def upload_once() -> int:
+    settings = load_settings()
+    app = create_app(settings)
+    token = mint_development_token(settings, user_id=uuid.uuid4(), expires_s=60)
+    async with app.router.lifespan_context(app):
+        await asyncio.sleep(0.5)  # the sweep at start has nothing to do with it
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://media.test", timeout=30) as client:
+            events.clear()
+            reply = await client.post(
+                "/api/v1/media/upload",
+                files={"file": ("a.txt", DATA)},
+                data={"media_type": "document"},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            events.append(("answer", str(reply.status_code)))
+            recorded = list(events)
+    sys.stdout.buffer.write(b"\n" + orjson.dumps(recorded) + b"\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.addaudithook(audit)
+    threading.setprofile(profile)
+    event.listen(Session, "before_commit", committed)
+    sys.exit(asyncio.run(upload_once()))

@@ -1,0 +1,95 @@
+"""kill -9 of the process that decodes a file: it costs that upload at most, and nobody else anything."""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.fixtures.live_service import LiveService
+from tests.reliability.evidence import inspector_of
+from tests.reliability.ledger import UPLOAD
+from tests.reliability.quick_service import quick_service
+
+SIDE_PX = 1500
+
+
+@pytest.fixture
+def service(tmp_path: Path, fresh_database_url: str) -> Iterator[LiveService]:
+    with quick_service(tmp_path / "service", {"DATABASE_URL": fresh_database_url}) as service:
+        yield service
+
+
+def hard_picture() -> bytes:
+    """Noise, which takes long to compress."""
+    buffer = BytesIO()
+    Image.frombytes("RGB", (SIDE_PX, SIDE_PX), os.urandom(SIDE_PX * SIDE_PX * 3)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def workers() -> dict[int, float]:
+    """Processes that decode files for some child of this test, with the CPU seconds each has used."""
+    found: dict[int, float] = {}
+    tree = _children(os.getpid())
+    while tree:
+        pid = tree.pop()
+        tree += _children(pid)
+        try:
+            if b"app.core.processing.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    pids: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            pids += map(int, task.read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return pids
+
+
+async def kill_when_busy() -> None:
+    """Kill the worker as soon as it has computed for a while."""
+    (pid, before_s), *_ = workers().items()
+    deadline = time.monotonic() + 20
+    while workers().get(pid, before_s) < before_s + 0.1:
+        assert time.monotonic() < deadline, "the worker never got busy"
+        await asyncio.sleep(0.005)
+    os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_killed_worker_costs_its_own_upload_and_nobody_elses(
+    service: LiveService, fresh_database_url: str
+) -> None:
+    picture = hard_picture()
+    headers = service.auth_of(uuid.uuid4())
+    async with (
+        inspector_of(fresh_database_url, service.upload_dir) as inspector,
+        httpx.AsyncClient(base_url=service.url, headers=headers, timeout=30) as client,
+    ):
+
+        async def upload(name: str, data: bytes, media_type: str) -> httpx.Response:
+            return await client.post(UPLOAD, files={"file": (name, data)}, data={"media_type": media_type})
+
+        unlucky = asyncio.create_task(upload("a.png", picture, "image"))
+        await kill_when_busy()
+        others = await asyncio.gather(*(upload(f"{n}.txt", b"text %d" % n, "document") for n in range(5)))
+        reply = await unlucky
+
+        assert {other.status_code for other in others} == {201}
+        assert reply.status_code == 400
+        assert reply.json()["detail"]
+        assert len((await inspector.settled(within_s=1)).files) == 5
+        assert (await upload("a.png", picture, "image")).status_code == 201
