@@ -23,10 +23,10 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool
 
 from app.core import metrics
 from app.core.config import Settings
-from app.core.database_driver import ConnectionOptions, asyncpg_dsn, connect, is_lost, means_unavailable, ping
-from app.core.database_reads import ReadPool
 from app.core.errors import DatabaseUnavailable
 from app.core.logging import get_logger
+from app.core.postgres.driver import ConnectionOptions, asyncpg_dsn, connect, is_lost, means_unavailable, ping
+from app.core.postgres.reads import ReadPool
 
 log = get_logger(__name__)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from app.core.config import ConfigurationError
-from app.core.embedded_cluster import ENVIRONMENT, PORT, AlreadyRunning, Cluster, find_binaries, start_failure
-from app.core.embedded_process import ServerUser, before_exec, server_user
 from app.core.logging import get_logger
+from app.core.postgres.cluster import ENVIRONMENT, PORT, AlreadyRunning, Cluster, find_binaries, start_failure
+from app.core.postgres.process import ServerUser, before_exec, server_user
 
 __all__ = ["AlreadyRunning", "EmbeddedPostgres"]
 

@@ -14,9 +14,13 @@ from app.core.media_types import (
     FileType,
     Processor,
 )
-from app.core.processing import audio, images, legacy_office, office, pdf, sniff, svg, text, video
+from app.core.processing.av import audio, video
 from app.core.processing.contract import Job, ProcessedFile
-from app.core.processing.images import create_thumbnail, extract_metadata, process_image
+from app.core.processing.detection import sniff
+from app.core.processing.documents import legacy_office, office, pdf, text
+from app.core.processing.drawings import svg
+from app.core.processing.imaging import images
+from app.core.processing.imaging.images import create_thumbnail, extract_metadata, process_image
 
 __all__ = [
     "MAX_AUDIO_SIZE",

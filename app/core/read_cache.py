@@ -31,6 +31,8 @@ class ChangeMarks:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
             os.ftruncate(fd, _FILE_BYTES)
+            # Not sparse: a store into a mapped page that a full disk cannot back is a SIGBUS, the end of the service.
+            os.posix_fallocate(fd, 0, _FILE_BYTES)
             self._map = mmap.mmap(fd, _FILE_BYTES)
         finally:
             os.close(fd)

@@ -16,14 +16,14 @@ from jose import jwk, jws, jwt
 from jose.backends.base import Key
 from jose.exceptions import JOSEError
 
-from app.core.auth_claims import ClaimRules, Principal, refused
-from app.core.auth_header import BAD_SIGNATURE, TokenHeader, read_header, read_object
-from app.core.auth_http import AuthHttp, is_web_url
-from app.core.auth_introspection import IntrospectionVerifier
-from app.core.auth_key_cache import KeySetCache, KeySource
-from app.core.auth_keys import ASYMMETRIC_ALGORITHMS, KeySet, PublicKey
+from app.core.auth.claims import ClaimRules, Principal, refused
+from app.core.auth.dev_secret import load_or_create_dev_secret
+from app.core.auth.header import BAD_SIGNATURE, TokenHeader, read_header, read_object
+from app.core.auth.http import AuthHttp, is_web_url
+from app.core.auth.introspection import IntrospectionVerifier
+from app.core.auth.key_cache import KeySetCache, KeySource
+from app.core.auth.keys import ASYMMETRIC_ALGORITHMS, KeySet, PublicKey
 from app.core.config import AuthMode, ConfigurationError, Settings
-from app.core.dev_secret import load_or_create_dev_secret
 from app.core.errors import AuthServiceUnavailable
 
 __all__ = ["Principal", "TokenVerifier", "create_verifier", "mint_development_token"]

@@ -13,9 +13,9 @@ from typing import Final
 from app.core.errors import BodyTooLarge, FileTooLarge, RequestTimedOut
 from app.core.filenames import clean_display_name
 from app.core.media_types import MIB, MediaType
-from app.core.multipart_form import MultipartForm
-from app.core.multipart_headers import read_boundary
-from app.core.staged_file import StagedFile
+from app.core.uploads.multipart_form import MultipartForm
+from app.core.uploads.multipart_headers import read_boundary
+from app.core.uploads.staged_file import StagedFile
 
 FORM_OVERHEAD_BYTES: Final = MIB
 """What the form around a file may add: boundaries, part headers, the other fields."""

@@ -4,7 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.core.database_reads import ReadPool
+from app.core.postgres.reads import ReadPool
 
 _COLUMNS = (
     "id, content_id, media_type, filename, url, storage_path, thumbnail_path, poster_path, file_size, mime_type, "

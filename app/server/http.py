@@ -26,8 +26,8 @@ from app.core.http_answers import (
 )
 from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
-from app.core.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
-from app.core.request_meter import RequestMeter
+from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
+from app.server.request_meter import RequestMeter
 
 _MAX_PIPELINED: Final = 8
 _LINGER_S: Final = 2.0

@@ -8,8 +8,8 @@ from typing import Final
 
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
-from app.core.supervisor import STARTUP_FAILURE, Supervisor
 from app.server.http import MediaConfig, MediaServer
+from app.server.supervisor import STARTUP_FAILURE, Supervisor
 
 APP_FACTORY: Final = "app.main:create_app"
 

@@ -23,8 +23,8 @@ from app.core.database import Database
 from app.core.errors import BodyTooLarge, ContentNotFound, IdempotencyMismatch, StorageUnavailable
 from app.core.malware_scan import MalwareScanner
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
+from app.core.processing.detection.signatures import sure_media_type
 from app.core.processing.sandbox import Sandbox
-from app.core.processing.signatures import sure_media_type
 from app.core.storage import StorageManager
 from app.core.upload_stream import FORM_OVERHEAD_BYTES, ReceivedUpload, receive_upload
 from app.models import Media

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.config import ConfigurationError
 from app.core.database import Database
-from app.core.database_driver import asyncpg_dsn
+from app.core.postgres.driver import asyncpg_dsn
 from tests.fixtures.settings import SettingsFactory
 
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import text
 
 from app.core.database import Database
-from app.core.database_driver import means_unavailable
 from app.core.embedded import EmbeddedPostgres
 from app.core.errors import DatabaseUnavailable
+from app.core.postgres.driver import means_unavailable
 from tests.fixtures.settings import SettingsFactory
 
 AT_ONCE_S = 2.5  # the promise is two seconds, and the machine that runs the tests may be busy

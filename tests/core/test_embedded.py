@@ -11,7 +11,7 @@ import pytest
 
 from app.core.config import ConfigurationError
 from app.core.embedded import AlreadyRunning, EmbeddedPostgres
-from app.core.embedded_cluster import MAX_LOG_BYTES
+from app.core.postgres.cluster import MAX_LOG_BYTES
 from tests.fixtures.embedded import ServerFactory, is_alive, kill, query, start_parent, wait_until_gone
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app.core.machine_slots import MachineSlots
-from app.core.processing.worker_process import PROJECT_ROOT
+from app.core.processing.workers.worker_process import PROJECT_ROOT
 
 _HOLDER = """
 import sys, time

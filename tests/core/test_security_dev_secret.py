@@ -10,8 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from app.core.auth.dev_secret import FILE_NAME, load_or_create_dev_secret
 from app.core.config import ConfigurationError, Settings
-from app.core.dev_secret import FILE_NAME, load_or_create_dev_secret
 from app.core.errors import Unauthenticated
 from app.core.security import Principal, create_verifier, mint_development_token
 

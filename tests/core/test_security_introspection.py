@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.core import auth_introspection
+from app.core.auth import introspection as auth_introspection
 from app.core.config import Settings
 from app.core.errors import AuthServiceUnavailable, Unauthenticated
 from app.core.security import Principal, TokenVerifier, create_verifier

@@ -14,8 +14,8 @@ import pytest
 
 from app.core.errors import BodyTooLarge, FileTooLarge, RequestTimedOut, StorageFull, StorageUnavailable
 from app.core.media_types import MIB, MediaType
-from app.core.staged_file import StagedFile
 from app.core.upload_stream import ReceivedUpload, receive_upload
+from app.core.uploads.staged_file import StagedFile
 from tests.fixtures.multipart_bodies import BOUNDARY, CONTENT_TYPE, END, field_part, file_part, in_chunks, part
 
 IMAGE = field_part("media_type", "image")

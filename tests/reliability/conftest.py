@@ -5,7 +5,6 @@ import shutil
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 import pytest
@@ -64,8 +63,3 @@ async def running_rig(
 async def rig(running_rig: Rig) -> Rig:
     await running_rig.empty()
     return running_rig
-
-
-@pytest.fixture
-def upload_dir(rig: Rig) -> Path:
-    return rig.disk.view

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import text
 
 from app.core.database import Database
-from app.core.embedded_cluster import find_binaries
+from app.core.postgres.cluster import find_binaries
 from app.core.staging import STAGING_DIRECTORY
 from tests.fixtures.live_service import LiveService
 from tests.reliability.evidence import inspector_of

@@ -1,13 +1,17 @@
 """A disk that is full or read-only: uploads are refused cleanly, the rest goes on, and it gets well by itself."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 
 from tests.fixtures.pictures import png
 from tests.reliability.conftest import Rig
 from tests.reliability.ledger import MEDIA, UPLOAD
+from tests.reliability.quick_service import quick_service
+from tests.reliability.small_disk import small_disk
 
 DATA = b"0123456789" * 10_000
 
@@ -42,6 +46,26 @@ async def test_a_full_disk_is_507_while_reads_and_deletes_go_on(rig: Rig) -> Non
     rig.disk.free()
     assert (await upload(rig)).status_code == 201
     assert len((await rig.inspector.settled(within_s=1)).files) == 2
+
+
+async def test_a_full_disk_that_holds_our_own_data_too_ends_nothing(tmp_path: Path, fresh_database_url: str) -> None:
+    # Metrics and marks are files mapped into memory: a page without room behind it would be a SIGBUS.
+    with small_disk(tmp_path / "disk", size="24m") as disk:
+        places = {"UPLOAD_DIR": str(disk.path / "uploads"), "DATA_DIR": str(disk.path / "data")}
+        environment = {"DATABASE_URL": fresh_database_url, **places}
+        with quick_service(tmp_path / "service", environment, prefix=disk.prefix) as service:
+            headers = service.auth_of(uuid.uuid4())
+            async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=20) as client:
+                files, data = {"file": ("a.txt", DATA)}, {"media_type": "document"}
+                await asyncio.to_thread(disk.fill)
+                full = await client.post(UPLOAD, files=files, data=data)
+                pages = [f"{MEDIA}/", "/metrics", "/docs", f"{MEDIA}/{uuid.uuid4()}", "/api/v1/nothing", "/healthz"]
+                replies = [await client.get(page) for page in pages]
+                disk.free()
+                again = await client.post(UPLOAD, files=files, data=data)
+    assert full.status_code == 507
+    assert [reply.status_code for reply in replies] == [200, 200, 200, 404, 404, 200]
+    assert again.status_code == 201
 
 
 async def test_a_disk_that_fills_up_under_uploads_keeps_only_whole_files(rig: Rig) -> None:

@@ -42,7 +42,7 @@ def workers() -> dict[int, float]:
         pid = tree.pop()
         tree += _children(pid)
         try:
-            if b"app.core.processing.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"app.core.processing.workers.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 found[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         except (FileNotFoundError, ProcessLookupError):

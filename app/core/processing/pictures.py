@@ -4,8 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.core.processing import color_profiles, image_steps
 from app.core.processing.contract import Rendition
+from app.core.processing.imaging import color_profiles, image_steps
 
 THUMBNAIL_QUALITY = 80
 

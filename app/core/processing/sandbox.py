@@ -20,14 +20,14 @@ from app.core.logging import get_logger
 from app.core.machine_slots import MachineSlots
 from app.core.media_types import MIB
 from app.core.metrics import WorkerEnd, sandbox_load
-from app.core.processing.answer_check import MAX_OUTPUT_BYTES, read_answer
 from app.core.processing.contract import Fault, Job, ProcessedFile, Refusal
-from app.core.processing.job_record import record_job
-from app.core.processing.outcome_errors import fault_error, lost_worker_error, refusal_error
-from app.core.processing.wire import Answer, WireError, encode_job
-from app.core.processing.worker import WorkerArguments
-from app.core.processing.worker_pool import WorkerPool
-from app.core.processing.worker_process import PROJECT_ROOT, WorkerLost, WorkerProcess
+from app.core.processing.workers.answer_check import MAX_OUTPUT_BYTES, read_answer
+from app.core.processing.workers.job_record import record_job
+from app.core.processing.workers.outcome_errors import fault_error, lost_worker_error, refusal_error
+from app.core.processing.workers.wire import Answer, WireError, encode_job
+from app.core.processing.workers.worker import WorkerArguments
+from app.core.processing.workers.worker_pool import WorkerPool
+from app.core.processing.workers.worker_process import PROJECT_ROOT, WorkerLost, WorkerProcess
 
 log = get_logger(__name__)
 

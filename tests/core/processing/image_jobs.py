@@ -7,8 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from app.core.media_types import MediaType, Processor, by_mime_type
-from app.core.processing import images, svg
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
+from app.core.processing.drawings import svg
+from app.core.processing.imaging import images
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import FileTooComplex, InvalidUpload, UnreadableFile
-from app.core.processing.archive import Archive, open_archive
+from app.core.processing.documents.archive import Archive, open_archive
 from tests.fixtures import document_files as documents
 
 MIB = 1024 * 1024

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.media_types import by_mime_type
-from app.core.processing import audio
+from app.core.processing.av import audio
 from tests.fixtures.av_files import id3, tone, write_audio
 from tests.fixtures.av_results import heard, peaks, shown
 

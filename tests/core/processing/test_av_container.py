@@ -9,7 +9,7 @@ import pytest
 
 from app.core.errors import FileTooComplex, InvalidUpload, UnreadableFile
 from app.core.media_types import FILE_TYPES, MediaType
-from app.core.processing.av_container import AV_DEMUXERS, StreamFacts, demuxer_for, open_container, probe_streams
+from app.core.processing.av.av_container import AV_DEMUXERS, StreamFacts, demuxer_for, open_container, probe_streams
 from tests.fixtures.av_files import atom, jpeg, with_atom, write_audio, write_video
 from tests.fixtures.opened_files import opened_files
 

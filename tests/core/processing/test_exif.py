@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import ExifTags, Image, TiffImagePlugin
 
-from app.core.processing import exif
+from app.core.processing.imaging import exif
 from tests.fixtures import image_files as files
 
 

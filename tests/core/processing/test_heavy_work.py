@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.processing import heavy_work
+from app.core.processing.workers import heavy_work
 
 _CONTEXT = multiprocessing.get_context("spawn")
 _LONG_S = 30.0

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from app.core.errors import FileTooComplex, InvalidUpload
-from app.core.processing import jpeg_segments
 from app.core.processing.contract import ProcessingOptions
+from app.core.processing.imaging import jpeg_segments
 from tests.core.processing.image_jobs import run
 from tests.fixtures import image_files as files
 

@@ -8,9 +8,9 @@ import pytest
 
 from app.core.errors import UnreadableFile
 from app.core.media_types import by_extension
-from app.core.processing import legacy_office
 from app.core.processing.contract import ProcessedFile
-from app.core.processing.ole import open_compound
+from app.core.processing.documents import legacy_office
+from app.core.processing.documents.ole import open_compound
 from tests.fixtures.compound_files import make_compound, make_doc, make_xls, summary_information, workbook_stream
 from tests.fixtures.document_files import make_job
 

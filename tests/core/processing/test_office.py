@@ -9,8 +9,8 @@ import pytest
 
 from app.core.errors import FileTooComplex, UnreadableFile
 from app.core.media_types import by_extension
-from app.core.processing import office
 from app.core.processing.contract import ProcessedFile
+from app.core.processing.documents import office
 from tests.fixtures import document_files as documents
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'

@@ -7,8 +7,8 @@ from PIL import Image
 
 from app.core.errors import UnreadableFile
 from app.core.media_types import by_mime_type
-from app.core.processing import pdf
 from app.core.processing.contract import ProcessedFile
+from app.core.processing.documents import pdf
 from tests.fixtures.document_files import make_job, make_pdf
 
 PDF = by_mime_type("application/pdf")

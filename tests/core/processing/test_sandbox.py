@@ -19,7 +19,7 @@ from app.core.errors import (
     UnreadableFile,
 )
 from app.core.processing.contract import Refusal
-from app.core.processing.outcome_errors import refusal_error
+from app.core.processing.workers.outcome_errors import refusal_error
 from tests.fixtures.sandboxes import JobMaker, SandboxMaker
 
 

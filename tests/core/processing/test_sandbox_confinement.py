@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app.core.media_types import MIB
-from app.core.processing import seccomp
-from app.core.processing.answer_check import MAX_OUTPUT_BYTES
-from app.core.processing.confinement import load_libc
+from app.core.processing.workers import seccomp
+from app.core.processing.workers.answer_check import MAX_OUTPUT_BYTES
+from app.core.processing.workers.confinement import load_libc
 from tests.fixtures.sandboxes import JobMaker, SandboxMaker
 
 _HAS_LANDLOCK = load_libc().syscall(444, None, 0, 1) > 0

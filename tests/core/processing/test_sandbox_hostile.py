@@ -11,9 +11,9 @@ import pytest
 
 from app.core.errors import FileTooComplex, UnreadableFile
 from app.core.metrics import WorkerEnd
-from app.core.processing.answer_check import read_answer
 from app.core.processing.contract import JsonObject, JsonValue, ProcessedFile, Rendition, Waveform
-from app.core.processing.wire import HEADER, Answer, WireError, encode_answer
+from app.core.processing.workers.answer_check import read_answer
+from app.core.processing.workers.wire import HEADER, Answer, WireError, encode_answer
 from tests.fixtures.sandboxes import JobMaker, SandboxMaker, until
 
 

@@ -12,7 +12,7 @@ import pytest
 from app.core.errors import FileTooComplex, Unavailable
 from app.core.machine_slots import MachineSlots
 from app.core.metrics import WorkerEnd
-from app.core.processing.worker_process import PROJECT_ROOT, WorkerProcess, WorkerStartError
+from app.core.processing.workers.worker_process import PROJECT_ROOT, WorkerProcess, WorkerStartError
 from tests.fixtures.sandboxes import JobMaker, SandboxMaker, is_running, until
 
 

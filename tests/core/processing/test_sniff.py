@@ -7,7 +7,7 @@ import pytest
 
 from app.core.errors import EmptyFile, FileTypeMismatch, UnreadableFile, UnsupportedFileType
 from app.core.media_types import MediaType
-from app.core.processing.sniff import identify
+from app.core.processing.detection.sniff import identify
 from tests.fixtures import document_files as documents
 from tests.fixtures.compound_files import make_compound, make_doc, make_xls
 from tests.fixtures.sniff_files import (

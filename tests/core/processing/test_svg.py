@@ -12,7 +12,7 @@ import resvg_py
 from PIL import Image, ImageChops
 
 from app.core.errors import FileTooComplex, InvalidUpload, UnsupportedFileType
-from app.core.processing import svg_source
+from app.core.processing.drawings import svg_source
 from tests.core.processing.image_jobs import Outcome, decoded, near, run
 from tests.fixtures import image_files
 from tests.fixtures import svg_files as files

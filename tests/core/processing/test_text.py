@@ -6,8 +6,8 @@ import pytest
 
 from app.core.errors import UnreadableFile
 from app.core.media_types import by_mime_type
-from app.core.processing import charset, text
 from app.core.processing.contract import ProcessedFile
+from app.core.processing.documents import charset, text
 from app.core.text_safety import clean_text
 from tests.fixtures.document_files import make_job
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import av
 import pytest
 
+from app.core.processing.av.waveform import MAX_PIXELS, PeakMeter, draw
 from app.core.processing.contract import Waveform
-from app.core.processing.waveform import MAX_PIXELS, PeakMeter, draw
 
 
 def frames(

@@ -1,0 +1,1 @@
+"""The parts of authentication behind `core/security.py`."""

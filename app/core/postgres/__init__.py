@@ -1,0 +1,1 @@
+"""The parts behind `core/database.py` and `core/embedded.py`."""

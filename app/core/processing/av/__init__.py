@@ -1,0 +1,1 @@
+"""Video and audio: containers, durations, tags, posters, waveforms."""

@@ -1,0 +1,181 @@
+"""Decides what an upload really is: content, extension and declared media_type must agree.
+
+Structure speaks first (signatures, then the inside of containers), libmagic is one voice among them. The Content-Type
+that the client sent is never asked.
+"""
+
+from pathlib import Path
+
+from app.core.errors import EmptyFile, FileTypeMismatch, InvalidUpload, UnreadableFile, UnsupportedFileType
+from app.core.media_types import (
+    MAX_DOCUMENT_SIZE,
+    FileType,
+    MediaType,
+    by_extension,
+    by_mime_type,
+    extension_of,
+)
+from app.core.processing.av.av_container import probe_streams
+from app.core.processing.contract import Job, ProcessingOptions
+from app.core.processing.detection import libmagic, mpeg_audio, signatures, xml_root
+from app.core.processing.detection.signatures import OLE, ZIP, Content
+from app.core.processing.documents import charset, ooxml
+from app.core.processing.documents.ole import open_compound
+
+_DOCX = by_mime_type("application/vnd.openxmlformats-officedocument.wordprocessingml.document")
+_XLSX = by_mime_type("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
+_WORD = Content("a Word document", (_DOCX.mime_type,))
+_EXCEL = Content("an Excel workbook", (_XLSX.mime_type,))
+_OLD_WORD = Content("a Word 97-2003 document", ("application/msword",))
+_OLD_EXCEL = Content("an Excel 97-2003 workbook", ("application/vnd.ms-excel",))
+_MPEG_AUDIO = Content("an MPEG audio file", ("audio/mpeg",))
+_AAC = Content("an AAC audio file", ("audio/aac",))
+_SVG = Content("an SVG image", ("image/svg+xml",))
+_UNKNOWN = Content("in no format that this service knows")
+
+_MAIN_PARTS = (
+    (ooxml.DOCX, _WORD),
+    (ooxml.XLSX, _EXCEL),
+    ("application/vnd.ms-word.document.macro", Content("a Word document with macros")),
+    ("application/vnd.ms-word.template.macro", Content("a Word template with macros")),
+    ("application/vnd.openxmlformats-officedocument.wordprocessingml.template", Content("a Word template")),
+    ("application/vnd.ms-excel.sheet.binary", Content("a binary Excel workbook")),
+    ("application/vnd.ms-excel.", Content("an Excel workbook with macros")),
+    ("application/vnd.openxmlformats-officedocument.spreadsheetml.template", Content("an Excel template")),
+    ("application/vnd.openxmlformats-officedocument.presentationml", Content("a PowerPoint presentation")),
+    ("application/vnd.ms-powerpoint", Content("a PowerPoint presentation")),
+)
+_ZIP_KINDS = (
+    ("META-INF/MANIFEST.MF", "a Java archive"),
+    ("AndroidManifest.xml", "an Android package"),
+    ("META-INF/container.xml", "an EPUB book"),
+    ("mimetype", "an OpenDocument file"),
+)
+_OLE_KINDS = (
+    ("worddocument", _OLD_WORD),
+    ("workbook", _OLD_EXCEL),
+    ("book", _OLD_EXCEL),
+    ("encryptedpackage", Content("an Office document locked with a password")),
+    ("powerpoint document", Content("a PowerPoint 97-2003 presentation")),
+    ("visiodocument", Content("a Visio drawing")),
+    ("__properties_version1.0", Content("an Outlook message")),
+)
+
+
+def identify(job: Job) -> FileType:
+    """The row of the type table that the file's content, its extension and its declared media_type all name.
+
+    Where the content allows several rows (an MP4 may be sound only) the declaration chooses and the streams must
+    agree. Raises EmptyFile; UnsupportedFileType for formats and extensions outside the table; FileTypeMismatch with
+    one sentence on what disagrees; UnreadableFile or FileTooComplex when the container that decides cannot be opened.
+    """
+    path = Path(job.source)
+    size_bytes = path.stat().st_size
+    if size_bytes == 0:
+        raise EmptyFile
+    extension = extension_of(job.filename)
+    content = _content_of(path, size_bytes, extension, job.options)
+    file_type = _agreed(content, extension, job)
+    if file_type.mime_type == "image/heic" and not job.options.accept_heic:
+        raise UnsupportedFileType("The content is a HEIC image, which this service does not accept.")
+    if content.demuxer is not None:
+        _check_streams(path, content, file_type)
+    return file_type
+
+
+def _content_of(path: Path, size_bytes: int, extension: str, options: ProcessingOptions) -> Content:
+    with path.open("rb") as file:
+        head = file.read(signatures.HEAD_BYTES)
+    found = signatures.recognise(head, size_bytes=size_bytes)
+    if found is ZIP:
+        return _inside_zip(path, extension, options)
+    if found is OLE:
+        return _inside_compound(path, extension)
+    if found is not None:
+        return found
+    if extension == "svg" and xml_root.is_svg(head):
+        return _SVG
+    return _without_signature(path, head, size_bytes)
+
+
+def _without_signature(path: Path, head: bytes, size_bytes: int) -> Content:
+    frames = mpeg_audio.recognise(path)
+    if frames is not None:
+        return _MPEG_AUDIO if frames == "audio/mpeg" else _AAC
+    if mpeg_audio.has_tag(head):
+        return _MPEG_AUDIO if mpeg_audio.recognise_after_junk(path) else Content("an ID3 tag without MPEG audio")
+    if size_bytes <= MAX_DOCUMENT_SIZE and charset.decode(path.read_bytes()) is not None:
+        return Content(libmagic.text_label(head), ("text/plain",))
+    foreign = libmagic.foreign_label(head)
+    if foreign is not None:
+        return Content(foreign)
+    return _MPEG_AUDIO if mpeg_audio.recognise_after_junk(path) else _UNKNOWN
+
+
+def _inside_zip(path: Path, extension: str, options: ProcessingOptions) -> Content:
+    try:
+        with ooxml.open_package(path, options) as package:
+            main = ooxml.main_part(package)
+            if main is None:
+                kinds = (label for name, label in _ZIP_KINDS if package.size_bytes(name) is not None)
+                return Content(next(kinds, ZIP.label))
+    except InvalidUpload:
+        # What is wrong inside matters to those who said that it is an Office document; to others it is a ZIP.
+        if extension in _DOCX.extensions + _XLSX.extensions:
+            raise
+        return ZIP
+    return next((content for start, content in _MAIN_PARTS if main.content_type.startswith(start)), ZIP)
+
+
+def _inside_compound(path: Path, extension: str) -> Content:
+    try:
+        with open_compound(path) as compound:
+            names = compound.root_names()
+    except UnreadableFile:
+        if extension in ("doc", "xls"):
+            raise
+        return OLE
+    return next((content for name, content in _OLE_KINDS if name in names), OLE)
+
+
+def _agreed(content: Content, extension: str, job: Job) -> FileType:
+    rows = tuple(by_mime_type(mime_type) for mime_type in content.mime_types)
+    media_type = MediaType(job.media_type)
+    for row in rows:
+        if extension in row.extensions and row.media_type == media_type:
+            return row
+    if content is _UNKNOWN:
+        raise UnsupportedFileType(f"The content is {content.label}.")
+    if not rows:
+        raise UnsupportedFileType(f"The content is {content.label}, which is not supported.")
+    if not extension:
+        raise FileTypeMismatch(f"The file name has no extension; the content is {content.label}.")
+    if not by_extension(extension):
+        raise UnsupportedFileType(f"Files {_ending(extension)} are not supported; the content is {content.label}.")
+    raise FileTypeMismatch(_disagreement(content, rows, extension, media_type))
+
+
+def _disagreement(content: Content, rows: tuple[FileType, ...], extension: str, media_type: MediaType) -> str:
+    name_agrees = any(extension in row.extensions for row in rows)
+    declaration_agrees = any(row.media_type == media_type for row in rows)
+    if name_agrees and not declaration_agrees:
+        return f"The content is {content.label}, but media_type says '{media_type.value}'."
+    if declaration_agrees and not name_agrees:
+        return f"The file name ends in .{extension} but the content is {content.label}."
+    return (
+        f"The file name ends in .{extension} and media_type says '{media_type.value}', "
+        f"but the content is {content.label}."
+    )
+
+
+def _ending(extension: str) -> str:
+    is_harmless = extension.isascii() and extension.isalnum() and len(extension) <= 16
+    return f"ending in .{extension}" if is_harmless else "with this extension"
+
+
+def _check_streams(path: Path, content: Content, file_type: FileType) -> None:
+    facts = probe_streams(str(path), demuxer=content.demuxer or "")
+    if file_type.media_type is MediaType.VIDEO and not facts.has_video:
+        raise FileTypeMismatch(f"The content is {content.label} that contains no video, but media_type says 'video'.")
+    if file_type.media_type is MediaType.AUDIO and facts.has_video:
+        raise FileTypeMismatch(f"The content is {content.label} that contains video, but media_type says 'audio'.")

@@ -1,0 +1,1 @@
+"""PDF, Office and text: validated by structure, described, read for search."""

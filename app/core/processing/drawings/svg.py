@@ -1,0 +1,168 @@
+"""Owns what becomes of an uploaded SVG: sanitised markup, thumbnail, size. Only importer of py-svg-hush and resvg.
+
+The text is decoded and freed of its document type (`svg_source`), bounded and cut off from the outside (`svg_tree`),
+then filtered by py-svg-hush's allow-list of elements and attributes. What is stored is written from the filtered tree.
+"""
+
+import io
+import re
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from xml.etree.ElementTree import Element, register_namespace, tostring
+
+import py_svg_hush
+import resvg_py
+from PIL import Image
+
+from app.core.errors import UnreadableFile
+from app.core.media_types import FileType
+from app.core.processing import pictures, placeholders
+from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
+from app.core.processing.documents import safe_xml
+from app.core.processing.drawings import svg_filters, svg_size, svg_source, svg_tree
+from app.core.processing.imaging import image_steps
+
+_NAMESPACE = "http://www.w3.org/2000/svg"
+_RASTER_TYPES = {"image": ["png", "jpeg", "jpg", "gif", "webp"]}
+_TEXT = frozenset({"text", "tspan", "textPath"})
+_INDENTATION = re.compile(r"\n *")
+_LINE_BREAKS = str.maketrans("\n\r\t", "   ")
+_KEPT_FOR_FILTER = {
+    "href": "data-kept-href",
+    "paint-order": "data-kept-paint-order",
+    "mix-blend-mode": "data-kept-mix-blend-mode",
+    "isolation": "data-kept-isolation",
+    "{http://www.w3.org/XML/1998/namespace}space": "data-kept-space",
+}
+"""Harmless attributes that py-svg-hush 0.3 drops (`href` on text paths only), and where they hide from it."""
+_FALLBACK_FONT = "DejaVu Sans"
+"""What stands in for a font that is not installed; resvg draws no text at all without one."""
+_HARMLESS = re.compile(r"#[\w.:-]+|[a-z -]{1,60}")
+_DAMAGED = "The SVG file is damaged: it is not well-formed XML with an svg element at its root."
+
+register_namespace("", _NAMESPACE)
+
+
+def process(job: Job, file_type: FileType) -> ProcessedFile:
+    """Store the sanitised drawing with a thumbnail of it on white, within 300 x 300 pixels.
+
+    Raises UnsupportedFileType, UnreadableFile, FileTooComplex; OSError when the disk fails.
+    """
+    root = sanitise(Path(job.source).read_bytes())
+    markup = tostring(root, encoding="unicode")
+    path = Path(job.output_dir) / "image.svg"
+    path.write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n', encoding="utf-8", newline="\n")
+    width, height = svg_size.of(root)
+    picture = rasterise(root, size=_thumbnail_size((width, height), job.options))
+    box = (job.options.thumbnail_width_px, job.options.thumbnail_height_px)
+    return ProcessedFile(
+        mime_type=file_type.mime_type,
+        extension="svg",
+        main_path=str(path),
+        width_px=width,
+        height_px=height,
+        properties={"format": "SVG", "original_width": width, "original_height": height, **placeholders.of(picture)},
+        thumbnail=pictures.save_rendition(
+            picture, Path(job.output_dir) / "thumbnail", box=box, keep_alpha=job.options.keep_alpha
+        ),
+    )
+
+
+def sanitise(data: bytes) -> Element:
+    """The drawing without scripts, handlers, foreign elements and references that leave the file.
+
+    Raises UnsupportedFileType, UnreadableFile, FileTooComplex.
+    """
+    root = safe_xml.parse(svg_source.read(data).encode())
+    if root.tag == "svg":
+        _adopt(root)
+    if svg_tree.name_of(root) != "svg":
+        raise UnreadableFile(_DAMAGED)
+    svg_tree.check(root)
+    svg_tree.keep_inside(root)
+    svg_filters.limit_noise(root)
+    _before_filter(root)
+    try:
+        filtered = py_svg_hush.filter_svg(tostring(root, encoding="utf-8"), _RASTER_TYPES)
+    except ValueError as exc:
+        raise UnreadableFile(_DAMAGED) from exc
+    clean = safe_xml.parse(filtered)
+    _after_filter(clean)
+    return clean
+
+
+def rasterise(root: Element, *, size: tuple[int, int]) -> Image.Image:
+    """The drawing as RGBA, `size` pixels wide and high; no file and no address is opened for it.
+
+    Filters that would take more than about three seconds are left out of the picture.
+
+    Raises UnreadableFile when it cannot be drawn.
+    """
+    copy = deepcopy(root)
+    if copy.get("viewBox") is None:
+        width, height = svg_size.of(root)
+        copy.set("viewBox", f"0 0 {width} {height}")
+    copy.set("width", str(size[0]))
+    copy.set("height", str(size[1]))
+    if svg_filters.cost_ms(copy, pixels_per_unit=svg_size.pixels_per_unit(copy)) > svg_filters.MAX_COST_MS:
+        svg_filters.make_plain(copy)
+    try:
+        png = resvg_py.svg_to_bytes(
+            svg_string=tostring(copy, encoding="unicode"),
+            dpi=96,
+            font_family=_FALLBACK_FONT,
+            sans_serif_family=_FALLBACK_FONT,
+            serif_family="DejaVu Serif",
+            monospace_family="DejaVu Sans Mono",
+        )
+    except ValueError as exc:
+        raise UnreadableFile("The SVG file cannot be drawn.") from exc
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
+        return picture.convert("RGBA")
+
+
+def _thumbnail_size(size: tuple[int, int], options: ProcessingOptions) -> tuple[int, int]:
+    # A drawing has no pixels to blow up, so a small icon fills the thumbnail as well.
+    scale = max(1, 2 * max(options.thumbnail_width_px, options.thumbnail_height_px))
+    enlarged = (size[0] * scale, size[1] * scale)
+    return image_steps.fitted_size(
+        enlarged, max_width_px=options.thumbnail_width_px, max_height_px=options.thumbnail_height_px
+    )
+
+
+def _adopt(root: Element) -> None:
+    """Give elements without any namespace that of SVG: so browsers read an `svg` element pasted from a web page."""
+    for element in root.iter():
+        if isinstance(element.tag, str) and not element.tag.startswith("{"):
+            element.tag = f"{{{_NAMESPACE}}}{element.tag}"
+
+
+def _before_filter(root: Element) -> None:
+    """Protect what py-svg-hush would lose: some attributes, and line breaks in text beside which it indents."""
+    for element in root.iter():
+        name = svg_tree.name_of(element)
+        for attribute, hidden in _KEPT_FOR_FILTER.items():
+            value = svg_tree.href_of(element) if attribute == "href" else element.get(attribute)
+            element.attrib.pop(hidden, None)
+            if value is not None and _HARMLESS.fullmatch(value) and (attribute != "href" or name == "textPath"):
+                element.set(hidden, value)
+        if name in _TEXT:
+            _each_text(element, lambda text: text.translate(_LINE_BREAKS))
+
+
+def _after_filter(root: Element) -> None:
+    """Bring those attributes back, and take away indentation inside a text, where it would be drawn as spaces."""
+    for element in root.iter():
+        for attribute, hidden in _KEPT_FOR_FILTER.items():
+            value = element.attrib.pop(hidden, None)
+            if value is not None:
+                element.set(attribute, value)
+        if svg_tree.name_of(element) in _TEXT:
+            _each_text(element, lambda text: _INDENTATION.sub("", text))
+
+
+def _each_text(element: Element, change: Callable[[str], str]) -> None:
+    element.text = change(element.text or "")
+    for child in element:
+        child.tail = change(child.tail or "")

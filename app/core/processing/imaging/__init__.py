@@ -1,0 +1,1 @@
+"""Raster images: reading within limits, turning, fitting, writing clean."""

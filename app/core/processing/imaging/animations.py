@@ -1,0 +1,53 @@
+"""Owns moving pictures: every frame through the same steps, durations and loop kept. Imports Pillow only."""
+
+from dataclasses import dataclass
+
+from PIL import Image
+
+from app.core.processing.imaging import image_codecs, image_steps
+from app.core.processing.imaging.image_upload import UploadedPicture
+
+_MAX_DURATION_MS = 0xFFFF * 10
+
+
+@dataclass(frozen=True, slots=True)
+class Animation:
+    """Frames of one size and mode, each with its milliseconds; loop is 0 for ever, None when the file says nothing."""
+
+    frames: list[Image.Image]
+    durations_ms: list[int]
+    loop: int | None
+
+    @property
+    def poster(self) -> Image.Image:
+        """The first frame that shows more than one plain colour, else the first."""
+        return next((frame for frame in self.frames if _shows_something(frame)), self.frames[0])
+
+
+def read(upload: UploadedPicture, *, size: tuple[int, int], orientation: int, keep_alpha: bool) -> Animation:
+    """Decode, shrink to `size` and orient every frame; all become RGBA when `keep_alpha`, else RGB on white.
+
+    Raises UnreadableFile when a frame is damaged, FileTooComplex when memory does not suffice.
+    """
+    frames: list[Image.Image] = []
+    durations: list[int] = []
+    for index in range(upload.first_frame, upload.frames):
+        with image_codecs.refusing_damage():
+            upload.image.seek(index)
+            upload.image.load()
+            small = image_steps.shrink(upload.image, size=size)
+            upright = image_steps.orient(small, orientation=orientation)
+            flat = image_steps.to_eight_bits(upright) if keep_alpha else image_steps.flatten(upright)
+            frames.append(flat.convert("RGBA" if keep_alpha else "RGB"))
+        durations.append(_milliseconds(upload.image.info.get("duration")))
+    loop = upload.image.info.get("loop")
+    return Animation(frames, durations, loop if isinstance(loop, int) else None)
+
+
+def _milliseconds(value: object) -> int:
+    return min(_MAX_DURATION_MS, max(0, round(value))) if isinstance(value, int | float) else 0
+
+
+def _shows_something(frame: Image.Image) -> bool:
+    darkest, brightest = frame.convert("L").getextrema()
+    return darkest != brightest

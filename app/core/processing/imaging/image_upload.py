@@ -1,0 +1,95 @@
+"""Owns the reading of an uploaded picture: bytes, header, limits, decoding. Imports no encoder."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from app.core.media_types import FileType
+from app.core.processing.contract import ProcessingOptions
+from app.core.processing.imaging import color_profiles, exif, image_codecs, image_limits, image_steps, jpeg_segments
+
+
+@dataclass(frozen=True, slots=True)
+class UploadedPicture:
+    """A picture whose header was read and found within the limits; `image` is decoded only when `decode` is called.
+
+    size: as stored, before orientation.  frames: what is shown one after the other, 1 for a still.
+    profile: None when there is no colour profile worth keeping.
+    """
+
+    image: Image.Image
+    codec: image_codecs.Codec
+    size: tuple[int, int]
+    mode: str
+    frames: int
+    is_lossless: bool
+    profile: color_profiles.ColorProfile | None
+    jpeg: jpeg_segments.JpegSegments | None
+
+    @property
+    def exif(self) -> Image.Exif:
+        """Complete only after decoding: PNG may carry it behind the pixels."""
+        return exif.read(self.image)
+
+    @property
+    def first_frame(self) -> int:
+        """Index of the first frame of the animation: an APNG may begin with a picture for old viewers only."""
+        return 1 if self.frames > 1 and self.image.info.get("default_image") else 0
+
+
+def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions) -> UploadedPicture:
+    """Read the header of the file and check every limit; nothing is decoded.
+
+    Raises UnsupportedFileType, UnreadableFile, FileTooComplex; OSError when the disk fails.
+    """
+    codec = image_codecs.codec_for(file_type, accept_heic=options.accept_heic)
+    data = source.read_bytes()
+    segments = jpeg_segments.parse(data) if codec.decoder == "JPEG" else None
+    if codec.decoder == "GIF":
+        image_limits.check_gif(data, options=options)
+    elif codec.decoder == "PNG":
+        image_limits.check_png(data)
+    image = image_codecs.open_image(io.BytesIO(data), codec, max_pixels=options.max_image_pixels)
+    frames = _frame_count(image, codec)
+    image_limits.check(width_px=image.width, height_px=image.height, frames=frames, options=options)
+    return UploadedPicture(
+        image=image,
+        codec=codec,
+        size=image.size,
+        mode=image.mode,
+        frames=frames,
+        is_lossless=codec.decoder == "WEBP" and image_codecs.is_lossless_webp(data),
+        profile=color_profiles.read(image.info.get("icc_profile")),
+        jpeg=segments,
+    )
+
+
+def decode(upload: UploadedPicture, *, at_least: tuple[int, int] | None = None) -> Image.Image:
+    """Decode the first frame; a JPEG may come at a half, a quarter or an eighth of its size, which is then `at_least`.
+
+    Raises UnreadableFile when the data are damaged or cut off, FileTooComplex when memory does not suffice.
+    """
+    with image_codecs.refusing_damage():
+        if at_least is not None:
+            upload.image.draft(None, at_least)
+        upload.image.load()
+    return upload.image
+
+
+def target_size(upload: UploadedPicture, *, orientation: int, options: ProcessingOptions) -> tuple[int, int]:
+    """The size to store, before orientation is applied: within the box as it will be displayed."""
+    width, height = options.max_image_width_px, options.max_image_height_px
+    if image_steps.swaps_sides(orientation):
+        width, height = height, width
+    return image_steps.fitted_size(upload.size, max_width_px=width, max_height_px=height)
+
+
+def _frame_count(image: Image.Image, codec: image_codecs.Codec) -> int:
+    # A JPEG may hold a second eye or a gain map, a HEIC a burst: the picture is the first one.
+    if codec.decoder in ("JPEG", "HEIF"):
+        return 1
+    with image_codecs.refusing_damage():
+        count = getattr(image, "n_frames", 1)
+    return count if isinstance(count, int) else 1

@@ -1,0 +1,148 @@
+"""Takes from a worker process what it does not need before it sees a hostile file: limits, capabilities, files, calls.
+
+Limits always hold. The rest is best effort, because a kernel may be old or a container may forbid it; what could not
+be had is reported to the server, which logs it. A server that runs as root keeps its user id here on purpose: staged
+files are the server's, another user could not read them. Instead every capability goes except the one that reaches
+files of other owners, and Landlock bounds that one to the staging directory.
+"""
+
+import ctypes
+import os
+import resource
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.core.processing.workers.landlock import restrict_files
+from app.core.processing.workers.seccomp import install_filter
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
+_CAP_DAC_OVERRIDE = 1
+_CAPABILITY_VERSION_3 = 0x20080522
+_SIGKILL = 9
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+
+_MAX_OPEN_FILES = 64
+_NICENESS = 5
+_OOM_SCORE = 800
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one worker may use. cpu_s per job; memory_bytes on top of what it has after its imports."""
+
+    memory_bytes: int
+    cpu_s: float
+    file_bytes: int
+    writable: Path
+    readable: tuple[Path, ...]
+
+
+class _CapabilityHeader(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _CapabilitySets(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def load_libc() -> ctypes.CDLL:
+    """The C library that this process already runs on, glibc or musl."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def die_with_parent(libc: ctypes.CDLL, parent: int) -> bool:
+    """Ask for SIGKILL when the server's main thread ends; False when it is gone already.
+
+    Linux watches the thread that forked, not the process, so workers must be started from the event loop's thread.
+    Source: PR_SET_PDEATHSIG in prctl(2).
+    """
+    libc.prctl(_PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+    return os.getppid() == parent
+
+
+def tame_allocator(libc: ctypes.CDLL) -> None:
+    """Few arenas, and buffers of images straight from mmap: so freeing one returns it to the system (mallopt(3))."""
+    if hasattr(libc, "mallopt"):  # musl has none and needs none
+        libc.mallopt(_M_ARENA_MAX, 2)
+        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
+        libc.mallopt(_M_TRIM_THRESHOLD, 16 << 20)
+
+
+def confine(libc: ctypes.CDLL, bounds: Bounds) -> Mapping[str, str]:
+    """Apply everything to this single-threaded process, for good.
+
+    Returns what each mechanism said: its state, or the error that kept it off. Raises OSError when a limit cannot be
+    set, ValueError when one is above what the server itself may use.
+    """
+    _limit(bounds)
+    steps: Sequence[tuple[str, Callable[[], str]]] = (
+        # The order matters: each step takes away what the ones before it needed.
+        ("last_in_line", _step_back),
+        ("no_new_privileges", lambda: _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)),
+        ("not_dumpable", lambda: _prctl(libc, _PR_SET_DUMPABLE, 0)),
+        ("capabilities", lambda: _drop_capabilities(libc)),
+        ("landlock", lambda: restrict_files(libc, readable=bounds.readable, writable=bounds.writable)),
+        ("seccomp", lambda: install_filter(libc)),
+    )
+    return {name: _try(step) for name, step in steps}
+
+
+def arm_cpu_limit(cpu_s: float) -> None:
+    """Give the next job `cpu_s` CPU seconds, rounded up; SIGXCPU then ends the process (setrlimit(2))."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = int(usage.ru_utime + usage.ru_stime + cpu_s) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _limit(bounds: Bounds) -> None:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    for what, most in (
+        (resource.RLIMIT_AS, pages * resource.getpagesize() + bounds.memory_bytes),
+        (resource.RLIMIT_FSIZE, bounds.file_bytes),
+        (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(what)
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(what, (limit, limit))
+
+
+def _step_back() -> str:
+    """Out of memory, the kernel shall take a worker, not the server or its database; and it gets less of a busy CPU."""
+    os.nice(_NICENESS)
+    Path("/proc/self/oom_score_adj").write_text(str(_OOM_SCORE))
+    return "on"
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> str:
+    if os.geteuid() != 0:
+        return "none held"
+    last = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+    for capability in range(last + 1):
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header, sets = _CapabilityHeader(_CAPABILITY_VERSION_3, 0), (_CapabilitySets * 2)()
+    libc.capget(ctypes.byref(header), sets)
+    kept = sets[0].permitted & (1 << _CAP_DAC_OVERRIDE)
+    sets[0] = _CapabilitySets(kept, kept, 0)
+    sets[1] = _CapabilitySets(0, 0, 0)
+    _checked(libc.capset(ctypes.byref(header), sets))
+    return "dropped"
+
+
+def _prctl(libc: ctypes.CDLL, option: int, value: int) -> str:
+    _checked(libc.prctl(option, value, 0, 0, 0))
+    return "on"
+
+
+def _checked(result: int) -> None:
+    if result != 0:
+        raise OSError(ctypes.get_errno(), "refused")
+
+
+def _try(step: Callable[[], str]) -> str:
+    try:
+        return step()
+    except OSError as exc:
+        return f"off: {exc.strerror or exc}"

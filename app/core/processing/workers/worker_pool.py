@@ -1,0 +1,192 @@
+"""Keeps a fixed number of workers alive and lends them out, first come, first served; knows nothing of files.
+
+Each worker has a keeper: a task that starts it, waits for its end, whatever ended it, and starts the next. So a killed
+worker needs no handling where it was killed, and one that dies idle is replaced like any other.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from app.core.errors import ServiceBusy, ShuttingDown, Unavailable
+from app.core.logging import get_logger
+from app.core.metrics import WorkerEnd, worker_ended
+from app.core.processing.workers.worker import WorkerArguments
+from app.core.processing.workers.worker_process import WorkerProcess, WorkerStartError
+
+log = get_logger(__name__)
+
+_BACKOFF_S = (0.0, 0.2, 1.0, 5.0, 15.0)
+_STABLE_AFTER_S = 2.0
+
+
+class WorkerPool:
+    """`size` workers started with `arguments`; at most `queue_size` callers of `take` wait for one.
+
+    on_change: called when a worker has come or gone, also while nobody asks for one.
+    """
+
+    def __init__(
+        self, arguments: WorkerArguments, *, size: int, queue_size: int, on_change: Callable[[], None]
+    ) -> None:
+        self._arguments, self._size, self._queue_size = arguments, size, queue_size
+        self._on_change = on_change
+        self._keepers: list[asyncio.Task[None]] = []
+        self._alive: set[WorkerProcess] = set()
+        self._idle: list[WorkerProcess] = []
+        self._waiters: deque[asyncio.Future[WorkerProcess]] = deque()
+        self._failed_starts = 0
+        self._has_reported = False
+        self.is_closing = False
+        self.ended: Counter[str] = Counter()
+        """Workers that ended, by WorkerEnd; a shutdown does not count."""
+
+    @property
+    def alive(self) -> list[WorkerProcess]:
+        """The workers that are idle or lent out."""
+        return list(self._alive)
+
+    @property
+    def waiting(self) -> int:
+        """Callers that wait in `take`."""
+        return len(self._waiters)
+
+    @property
+    def lent(self) -> int:
+        """Workers that somebody has."""
+        return len(self._alive) - len(self._idle)
+
+    async def start(self) -> None:
+        """Start all workers side by side; returns when each is ready. Raises Unavailable, the cause is in the log."""
+        starts = [asyncio.get_running_loop().create_future() for _ in range(self._size)]
+        self._keepers = [asyncio.create_task(self._keep(started), name="sandbox-keeper") for started in starts]
+        try:
+            await asyncio.gather(*starts)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Kill every worker; returns when no process and no pipe is left. Waiting callers get ShuttingDown."""
+        self.is_closing = True
+        self._refuse_waiters()
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        self._keepers.clear()
+
+    async def take(self, *, others_waiting: int = 0) -> WorkerProcess:
+        """A worker, at once or after waiting; pass it to `give_back` in any case.
+
+        others_waiting: jobs that wait elsewhere, counted against the queue. Raises ServiceBusy when the queue is full,
+        Unavailable while no worker can be started, ShuttingDown.
+        """
+        while self._idle:
+            # The one used last has the warmest caches.
+            worker = self._idle.pop()
+            if worker.is_usable:
+                return worker
+        if (refusal := self._refusal()) is not None:
+            raise refusal
+        if len(self._waiters) + others_waiting >= self._queue_size:
+            raise ServiceBusy
+        waiter: asyncio.Future[WorkerProcess] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            # Cancelled in the moment between being given a worker and waking up.
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.give_back(waiter.result())
+            raise
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiters.remove(waiter)
+
+    def give_back(self, worker: WorkerProcess) -> None:
+        """To whoever has waited longest; one that is of no more use is left to its keeper."""
+        if not worker.is_usable or self.is_closing:
+            return
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(worker)
+                return
+        self._idle.append(worker)
+
+    async def _keep(self, started: asyncio.Future[None]) -> None:
+        """Have one worker at all times; the next comes at once, or later when the last ones fell over by themselves."""
+        failures = 0
+        while True:
+            await asyncio.sleep(_BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)])
+            try:
+                failures = 0 if await self._live(started) else failures + 1
+            except WorkerStartError:
+                failures += 1
+                self._failed_starts += 1
+                log.exception("sandbox.worker_start_failed", attempt=failures)
+                if not started.done():
+                    started.set_exception(_no_worker())
+                if self._refusal() is not None:
+                    self._refuse_waiters()
+
+    async def _live(self, started: asyncio.Future[None]) -> bool:
+        """One worker's life; True when it did some work or lasted."""
+        began = time.monotonic()
+        worker, report = await WorkerProcess.start(replace(self._arguments, parent_pid=os.getpid()))
+        ready = time.monotonic()
+        try:
+            log.info("sandbox.worker_started", pid=worker.pid, took_s=round(ready - began, 3))
+            self._report_confinement(report)
+            self._failed_starts = 0
+            self._alive.add(worker)
+            self.give_back(worker)
+            self._on_change()
+            if not started.done():
+                started.set_result(None)
+            await worker.wait_closed()
+        finally:
+            self._alive.discard(worker)
+            with contextlib.suppress(ValueError):
+                self._idle.remove(worker)
+            self._on_change()
+            await worker.close(WorkerEnd.RETIRED)  # does nothing unless this keeper was cancelled
+        self._note_end(worker)
+        return worker.end is not WorkerEnd.CRASHED or worker.jobs_done > 0 or time.monotonic() - ready > _STABLE_AFTER_S
+
+    def _note_end(self, worker: WorkerProcess) -> None:
+        end = worker.end or WorkerEnd.CRASHED
+        self.ended[end] += 1
+        worker_ended(end)
+        if end is WorkerEnd.RETIRED:
+            log.info("sandbox.worker_retired", pid=worker.pid, jobs=worker.jobs_done)
+        else:
+            stderr = worker.stderr_tail.decode("ascii", "backslashreplace")
+            log.warning("sandbox.worker_killed", pid=worker.pid, reason=end, returncode=worker.returncode,
+                        jobs=worker.jobs_done, stderr=stderr)  # fmt: skip
+
+    def _report_confinement(self, report: Mapping[str, str]) -> None:
+        if not self._has_reported:
+            self._has_reported = True
+            log.debug("sandbox.confinement", **report)
+
+    def _refusal(self) -> ShuttingDown | Unavailable | None:
+        """Why nobody should wait for a worker now."""
+        if self.is_closing:
+            return ShuttingDown()
+        is_hopeless = not self._alive and (not self._keepers or self._failed_starts >= self._size)
+        return _no_worker() if is_hopeless else None
+
+    def _refuse_waiters(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_exception(self._refusal() or _no_worker())
+
+
+def _no_worker() -> Unavailable:
+    return Unavailable("Files cannot be processed at the moment; try again shortly.")

@@ -1,0 +1,1 @@
+"""The parts of an upload's way in behind `core/upload_stream.py`."""
