@@ -25,7 +25,8 @@ CARRIERS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "SVG": (
         "a.svg",
         lambda: svg_files.svg(
-            f'<!-- {files.SECRET.decode()} --><metadata>{files.SECRET.decode()}</metadata><rect width="9" height="9"/>'
+            f"<!-- {files.SECRET.decode()} --><metadata>{files.SECRET.decode()}</metadata>"
+            f'<rect data-secret="{files.SECRET.decode()}" width="9" height="9"/>'
         ),
     ),
 }

@@ -4,7 +4,7 @@ import base64
 import gzip
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -49,6 +49,17 @@ def _promptly() -> Iterator[None]:
 
 def process(data: bytes, folder: Path) -> Outcome:
     return run(data, "image/svg+xml", folder)
+
+
+def image_of(data: bytes) -> str:
+    """An element that embeds `data` as a PNG, whatever it is."""
+    encoded = base64.b64encode(data).decode()
+    return f'<image width="40" height="20" preserveAspectRatio="none" href="data:image/png;base64,{encoded}"/>'
+
+
+def embedded(outcome: Outcome) -> Image.Image:
+    """The picture inside the stored drawing."""
+    return decoded(base64.b64decode(outcome.main.partition(b"base64,")[2].partition(b'"')[0])).convert("RGB")
 
 
 def drawn(data: bytes) -> Image.Image:
@@ -119,12 +130,56 @@ def test_an_external_style_sheet_is_removed(tmp_path: Path) -> None:
 
 
 def test_an_embedded_picture_stays(tmp_path: Path) -> None:
-    picture = image_files.png(image_files.quarters())
-    encoded = base64.b64encode(picture).decode()
-    body = f'<image width="40" height="20" preserveAspectRatio="none" href="data:image/png;base64,{encoded}"/>'
-    outcome = process(files.svg(body), tmp_path)
-    assert encoded.encode() in outcome.main
+    outcome = process(files.svg(image_of(image_files.png(image_files.quarters()))), tmp_path)
+    assert embedded(outcome).tobytes() == image_files.quarters().tobytes()
     assert near(outcome.small, (0.25, 0.25), image_files.RED)
+
+
+@pytest.mark.parametrize("make", [image_files.jpeg, image_files.png, image_files.webp])
+def test_an_embedded_picture_loses_its_metadata_and_keeps_its_look(make: Callable[..., bytes], tmp_path: Path) -> None:
+    outcome = process(files.svg(image_of(make(image_files.quarters(), orientation=6, with_secrets=True))), tmp_path)
+    picture = embedded(outcome)
+    assert image_files.SECRET not in base64.b64decode(outcome.main.partition(b"base64,")[2].partition(b'"')[0])
+    assert picture.size == (64, 48)
+    assert near(picture, (0.25, 0.25), image_files.RED)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        image_files.png_of(30_000, 30_000, bits=1, color=0),
+        image_files.gif_of_frames(20_000),
+        image_files.png(image_files.quarters(4_100, 4_100)),
+    ],
+    ids=["flood", "frames", "17 megapixels"],
+)
+def test_an_embedded_bomb_is_refused(data: bytes, tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex):
+        process(files.svg(image_of(data)), tmp_path)
+
+
+def test_embedded_pictures_share_one_limit(tmp_path: Path) -> None:
+    one = image_of(image_files.png(image_files.quarters(2_500, 2_500)))
+    assert process(files.svg(one * 2), tmp_path).small.size == (300, 150)
+    with pytest.raises(FileTooComplex):
+        process(files.svg(one * 3), tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"no picture", image_files.saved(image_files.quarters(), "BMP")])
+def test_what_is_embedded_and_no_picture_goes(data: bytes, tmp_path: Path) -> None:
+    outcome = process(files.svg(RED_BOX + image_of(data)), tmp_path)
+    assert b"data:" not in outcome.main
+    assert near(outcome.small, (0.5, 0.5), (255, 0, 0))
+
+
+def test_a_text_that_would_take_minutes_is_left_out_of_the_picture(tmp_path: Path) -> None:
+    outcome = process(files.svg(f"{RED_BOX}<text>{'a' * 500_000}</text>"), tmp_path)
+    assert near(outcome.small, (0.5, 0.5), (255, 0, 0))
+    assert b"a" * 500_000 in outcome.main
+
+
+def test_hidden_data_goes(tmp_path: Path) -> None:
+    assert b"secret" not in process(files.svg('<rect data-note="secret" width="9" height="9"/>'), tmp_path).main
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from app.core.media_types import FileType
 from app.core.processing import pictures, placeholders
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
 from app.core.processing.documents import safe_xml
-from app.core.processing.drawings import svg_filters, svg_size, svg_source, svg_tree
+from app.core.processing.drawings import svg_filters, svg_pictures, svg_size, svg_source, svg_text, svg_tree
 from app.core.processing.imaging import image_steps
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -50,6 +50,7 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     Raises UnsupportedFileType, UnreadableFile, FileTooComplex; OSError when the disk fails.
     """
     root = sanitise(Path(job.source).read_bytes())
+    svg_pictures.rewrite(root, folder=Path(job.output_dir), options=job.options)
     markup = tostring(root, encoding="unicode")
     path = Path(job.output_dir) / "image.svg"
     path.write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n', encoding="utf-8", newline="\n")
@@ -95,7 +96,7 @@ def sanitise(data: bytes) -> Element:
 def rasterise(root: Element, *, size: tuple[int, int]) -> Image.Image:
     """The drawing as RGBA, `size` pixels wide and high; no file and no address is opened for it.
 
-    Filters that would take more than about three seconds are left out of the picture.
+    Filters and texts that would each take more than about three seconds are left out of the picture.
 
     Raises UnreadableFile when it cannot be drawn.
     """
@@ -107,6 +108,8 @@ def rasterise(root: Element, *, size: tuple[int, int]) -> Image.Image:
     copy.set("height", str(size[1]))
     if svg_filters.cost_ms(copy, pixels_per_unit=svg_size.pixels_per_unit(copy)) > svg_filters.MAX_COST_MS:
         svg_filters.make_plain(copy)
+    if svg_text.cost_ms(copy) > svg_text.MAX_COST_MS:
+        svg_text.leave_out(copy)
     try:
         png = resvg_py.svg_to_bytes(
             svg_string=tostring(copy, encoding="unicode"),
@@ -158,6 +161,9 @@ def _after_filter(root: Element) -> None:
             value = element.attrib.pop(hidden, None)
             if value is not None:
                 element.set(attribute, value)
+        # Nothing that is drawn depends on them, and they may hold anything.
+        for attribute in [attribute for attribute in element.attrib if attribute.startswith("data-")]:
+            del element.attrib[attribute]
         if svg_tree.name_of(element) in _TEXT:
             _each_text(element, lambda text: _INDENTATION.sub("", text))
 
