@@ -45,16 +45,17 @@ bench: setup-dev ## Measure against the baselines and write docs/performance.md
 	$(BIN)/python -m benchmarks
 
 audit: setup-dev ## Look for known vulnerabilities in the dependencies
-	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip
+	$(BIN)/pip-audit --requirement requirements.txt --no-deps --disable-pip --strict
 
 licenses: setup ## List the licences of the dependencies; fails on AGPL, GPL and unknown ones
 	@$(MAKE) --no-print-directory setup-dev >/dev/null
 	$(BIN)/python -m tests.licenses
 
-docs: setup ## Write the documents that are made from the code: openapi.json, configuration.md, .env.example
+docs: setup ## Write the documents that are made from the code: API, settings, file types
 	$(BIN)/python -m app openapi > docs/openapi.json
 	$(BIN)/python -m app reference --format markdown > docs/configuration.md
 	$(BIN)/python -m app reference --format env > .env.example
+	$(BIN)/python -m app reference --format types > docs/file-types.md
 
 lock: setup-dev ## Resolve pyproject.toml into requirements.txt and requirements-dev.txt
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --no-annotate --no-header --no-emit-index-url \

@@ -41,7 +41,10 @@ _REPLAYED = {
     "Idempotent-Replayed": _header("`true` when this is the answer to an earlier request with the same key.", "true")
 }
 _FILE_HEADERS = {
-    "ETag": _header("Strong validator: the SHA-256 of the file.", '"9f86d081884c7d65…"'),
+    "ETag": _header(
+        "Strong validator: the SHA-256 of the file.",
+        '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+    ),
     "Last-Modified": _header("When the file was stored.", "Sun, 22 Nov 2026 12:00:00 GMT"),
     "Cache-Control": _header("A file never changes under its address.", "public, max-age=31536000, immutable"),
 }
@@ -113,10 +116,18 @@ def file_answers() -> Responses:
 
 def conditional_headers(*, with_ranges: bool) -> dict[str, Any]:
     """The `openapi_extra` of a route that reads these headers from the request itself."""
-    asked = {"If-None-Match": ("The `ETag` of a copy; the same file is a 304.", '"9f86d081884c7d65…"')}
+    asked = {
+        "If-None-Match": (
+            "The `ETag` of a copy; the same file is a 304.",
+            '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+        )
+    }
     if with_ranges:
         asked["Range"] = ("Bytes wanted, one range or several.", "bytes=0-1023")
-        asked["If-Range"] = ("`ETag` of the parts at hand: with another file the whole one is sent.", '"9f86d081…"')
+        asked["If-Range"] = (
+            "`ETag` of the parts at hand: with another file the whole one is sent.",
+            '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+        )
     parameters = [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
         | {"example": example}

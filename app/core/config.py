@@ -125,7 +125,7 @@ class Settings(BaseSettings):
     PROCESSING_TIMEOUT_S: Seconds = Field(60, description="Wall seconds for one file, then its sandbox is killed.")
     PROCESSING_CPU_S: Seconds = Field(45, description="CPU seconds for one file.")
     PROCESSING_MEMORY_BYTES: int = Field(
-        736 * MIB, ge=128 * MIB, le=64 * 1024 * MIB, description="Address space one file may add to its sandbox."
+        640 * MIB, ge=128 * MIB, le=64 * 1024 * MIB, description="Address space one file may add to its sandbox."
     )
 
     # -- connections -----------------------------------------------------------------------------------------------

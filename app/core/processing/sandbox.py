@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 DEFAULT_ENTRY = "app.core.file_processing:process_file"
 
-_RETIRE_FROM_BYTES = 400 * MIB
+_RETIRE_FROM_BYTES = 200 * MIB
 # Also bounds how long a worker that a file has taken over unnoticed could meddle with later files.
 _RETIRE_AFTER_JOBS = 1_000
 _MAX_TRIES = 3
