@@ -44,13 +44,13 @@ def make_corpus(directory: Path) -> Corpus:
     return Corpus(
         small_jpeg=_cached(directory / f"small-{VERSION}.jpg", _write_small_jpeg),
         large_jpeg=_cached(directory / f"large-{VERSION}.jpg", partial(_write_photo, size_px=LARGE_JPEG_SIZE_PX)),
-        video=_cached(directory / f"video-{VERSION}.mp4", partial(_write_video, size_bytes=VIDEO_BYTES)),
+        video=_cached(directory / f"video-{VERSION}.mp4", partial(make_video, size_bytes=VIDEO_BYTES)),
         growth_jpegs=tuple(
             _cached(directory / f"{width}x{height}-{VERSION}.jpg", partial(_write_photo, size_px=(width, height)))
             for width, height in GROWTH_SIZES_PX
         ),
         growth_videos=tuple(
-            _cached(directory / f"video-{size}-{VERSION}.mp4", partial(_write_video, size_bytes=size))
+            _cached(directory / f"video-{size}-{VERSION}.mp4", partial(make_video, size_bytes=size))
             for size in GROWTH_VIDEO_BYTES
         ),
     )
@@ -108,7 +108,7 @@ def _camera_exif() -> bytes:
     return exif.tobytes()
 
 
-def _write_video(path: Path, *, size_bytes: int) -> None:
+def make_video(path: Path, *, size_bytes: int) -> None:
     """Ten seconds of H.264 at 1280 x 720, padded to its size by a `free` box, which every reader skips."""
     size_px = (1280, 720)
     background = photo(size_px, noise_sigma=3)

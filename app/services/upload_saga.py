@@ -13,6 +13,7 @@ A crash between any two steps leaves at most staging files and journal entries, 
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +23,7 @@ from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import BodyTooLarge, ContentNotFound, IdempotencyMismatch, StorageUnavailable
 from app.core.malware_scan import MalwareScanner
+from app.core.media_types import MediaType
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
 from app.core.processing.detection.signatures import sure_media_type
 from app.core.processing.sandbox import Sandbox
@@ -42,7 +44,10 @@ from app.services.upload_publisher import UploadPublisher
 
 @dataclass(frozen=True, slots=True)
 class UploadRequest:
-    """What the HTTP layer knows before the body is read. `content_id` is set when the path names a content."""
+    """What the HTTP layer knows before the body is read. `content_id` is set when the path names a content.
+
+    on_media_type: told as soon as the form says what the file is, so that failed uploads are counted by type as well.
+    """
 
     user_id: uuid.UUID
     content_type: str | None
@@ -50,6 +55,7 @@ class UploadRequest:
     body: AsyncIterator[bytes]
     content_id: uuid.UUID | None = None
     idempotency_key: str | None = None
+    on_media_type: Callable[[MediaType], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +141,17 @@ class UploadSaga:
             content_type=request.content_type,
             body=request.body,
             staged_path=staged_path,
-            limit_for=self._settings.size_limit_bytes,
+            limit_for=partial(self._limit_bytes, request),
             max_upload_bytes=self._settings.MAX_UPLOAD_SIZE,
             idle_timeout_s=self._settings.UPLOAD_IDLE_TIMEOUT_S,
             total_timeout_s=self._settings.UPLOAD_TIMEOUT_S,
             guess=sure_media_type,
         )
+
+    def _limit_bytes(self, request: UploadRequest, media_type: MediaType | None) -> int:
+        if media_type is not None and request.on_media_type is not None:
+            request.on_media_type(media_type)
+        return self._settings.size_limit_bytes(media_type)
 
     # -- check -----------------------------------------------------------------------------------------------------
 

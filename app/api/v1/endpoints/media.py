@@ -195,6 +195,7 @@ async def _upload(
             body=record.counted(request.stream()),
             content_id=content_id,
             idempotency_key=idempotency_key,
+            on_media_type=record.note_type,
         )
     )
     record.note_type(MediaType(outcome.media.media_type))
