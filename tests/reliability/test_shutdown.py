@@ -13,6 +13,7 @@ from app.core.staging import STAGING_DIRECTORY
 from tests.fixtures.live_service import LiveService, LiveServiceFactory
 from tests.fixtures.multipart_bodies import CONTENT_TYPE, END, field_part, file_part
 from tests.fixtures.raw_http import RawConnection, RawResponse, exchange, raw_connection
+from tests.fixtures.trees import files_below
 
 DATA = b"some text " * 5000
 BODY = field_part("media_type", "document") + file_part(DATA, filename=b"a.txt") + END
@@ -88,7 +89,7 @@ def test_an_upload_that_outlasts_the_grace_leaves_nothing(make_live_service: Liv
     with raw_connection(service.port, timeout_s=20) as slow:
         started_upload(service, slow)
         assert service.stop(20) == 0
-    assert [path for path in service.upload_dir.rglob("*") if path.is_file()] == []
+    assert files_below(service.upload_dir) == []
 
 
 async def test_the_start_waits_for_the_database_and_says_so(

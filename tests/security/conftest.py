@@ -12,6 +12,7 @@ from sqlalchemy import text
 from app.core.database import Database
 from app.core.embedded import EmbeddedPostgres
 from tests.fixtures.live_service import LiveService
+from tests.fixtures.trees import files_below
 
 MIB = 1024 * 1024
 IMAGE_LIMIT_BYTES = 2 * MIB
@@ -40,7 +41,7 @@ class Target:
 
     def files(self) -> list[Path]:
         """Every stored and staged file, sorted."""
-        return sorted(path for path in self.service.upload_dir.rglob("*") if path.is_file())
+        return files_below(self.service.upload_dir)
 
     def media_count(self) -> int:
         reply = httpx.get(f"{self.service.url}/api/v1/media/?page_size=1&count=exact", headers=self.auth)
