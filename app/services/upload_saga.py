@@ -126,7 +126,7 @@ class UploadSaga:
     # -- admit and receive -----------------------------------------------------------------------------------------
 
     async def _admit(self, request: UploadRequest) -> None:
-        limit_bytes = self._settings.size_limit_bytes(None)
+        limit_bytes = self._settings.MAX_UPLOAD_SIZE
         if request.content_length is not None and request.content_length > limit_bytes + FORM_OVERHEAD_BYTES:
             raise BodyTooLarge(limit_bytes=limit_bytes)
         async with self._database.read() as session:

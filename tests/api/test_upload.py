@@ -162,6 +162,15 @@ async def test_a_body_over_the_upload_limit_is_413(make_api: ApiFactory) -> None
     await api.assert_nothing_left()
 
 
+async def test_a_file_over_the_limit_of_its_type_alone_is_400(make_api: ApiFactory) -> None:
+    small = dict.fromkeys(("MAX_IMAGE_SIZE", "MAX_VIDEO_SIZE", "MAX_AUDIO_SIZE", "MAX_DOCUMENT_SIZE"), 1000)
+    api = await make_api(MAX_UPLOAD_SIZE=5_000_000, **small)
+    reply = await api.upload("a.txt", b"x" * 4_000_000, "document")
+
+    assert (reply.status_code, reply.json()["code"]) == (400, "file_too_large")
+    await api.assert_nothing_left()
+
+
 @pytest.mark.parametrize("algorithm", ["field", "part"])
 async def test_a_true_checksum_is_accepted(api: Api, algorithm: str) -> None:
     data = png(5, 5)
