@@ -28,11 +28,7 @@ check: setup ## Show the configuration and try every part
 test: setup-dev system-packages lint types unit ## Set up and run the whole suite: lint, types, tests
 
 unit: setup-dev ## Run the tests alone (ARGS="tests/core -k name" for some of them)
-	@# Tests of time-outs and races share the cores with everything else. One that fails in the crowd is asked once more,
-	@# alone and in plain sight: it has to pass there, and what is listed below the line is worth a look.
-	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(ARGS) || { \
-	    echo "--- once more, alone, what failed above ---"; \
-	    $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(ARGS)
 
 lint: setup-dev ## Check style and formatting
 	$(BIN)/ruff check .
