@@ -175,17 +175,17 @@ class _Here:
 
         owner: the name of this process in those files, its id when None.
         """
-        if directory is not None and not _has_room(directory, owner or str(os.getpid())):
-            directory = owner = None
+        # Found out once: the library would ask the kernel at each count, seven times for a request.
+        name = owner or str(os.getpid())
+        if directory is not None and not _has_room(directory, name):
+            directory = None
+        # The library chose memory or files when it was imported, and looks its choice up for each new value.
         if directory is None:
             os.environ.pop(_DIRECTORY_VARIABLE, None)
-        else:
-            os.environ[_DIRECTORY_VARIABLE] = str(directory)
-        # The library chose memory or files when it was imported, and looks its choice up for each new value.
-        if owner is None:
             values.ValueClass = values.get_value_class()  # type: ignore[no-untyped-call]
         else:
-            values.ValueClass = values.MultiProcessValue(lambda: owner)  # type: ignore[no-untyped-call]
+            os.environ[_DIRECTORY_VARIABLE] = str(directory)
+            values.ValueClass = values.MultiProcessValue(lambda: name)  # type: ignore[no-untyped-call]
         self.directory = directory
         self.metrics = _Metrics()
 
@@ -219,6 +219,11 @@ def serving(parent: Path) -> Iterator[None]:
             yield
         finally:
             _here.move(None)
+
+
+def begin_in_child() -> None:
+    """Count from zero in files of its own: to be called in a process that was just forked."""
+    _here.move(_here.directory)
 
 
 def join_running(parent: Path) -> bool:

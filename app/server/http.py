@@ -26,6 +26,7 @@ from app.core.http_answers import (
 )
 from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
+from app.server.gathering import GatheringTransport
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
 
@@ -189,6 +190,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
+        cycle.transport = GatheringTransport(self.transport, self.loop)
         task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)

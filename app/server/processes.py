@@ -4,8 +4,10 @@ import resource
 import socket
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from typing import Final
 
+from app.core import metrics
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
 from app.server.http import MediaConfig, MediaServer
@@ -19,8 +21,8 @@ _SPARE_DESCRIPTORS: Final = 1024
 def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 3 when the service could not start.
 
-    app: a factory, by import string when there are several workers (each is a fresh process that reads its settings
-    from the environment again).
+    app: a factory, by import string when there are several workers (each reads its settings from the environment
+    again).
     """
     _allow_descriptors(settings.MAX_CONNECTIONS + _SPARE_DESCRIPTORS)
     config = MediaConfig(settings, app)
@@ -28,6 +30,7 @@ def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) ->
         return _serve(config, None)
     if not isinstance(app, str):
         raise TypeError("several workers need the application's import string")
+    import_module(app.partition(":")[0])  # once, for all workers
     with config.bind_socket() as listener:
         supervisor = Supervisor(
             partial(serve_worker, app=app), listener, workers=settings.WORKERS, grace_s=settings.SHUTDOWN_GRACE_S
@@ -36,7 +39,8 @@ def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) ->
 
 
 def serve_worker(listener: socket.socket, *, app: str) -> None:
-    """One of several workers; ends the process."""
+    """One of several workers, just forked; ends the process."""
+    metrics.begin_in_child()
     settings = load_settings()
     configure_logging(settings)
     raise SystemExit(_serve(MediaConfig(settings, app), [listener]))

@@ -1,18 +1,21 @@
 """Several worker processes on one listening socket: started, watched, started again, stopped together.
 
-Knows multiprocessing and signals; what a worker does is a function it is given.
+Workers are forked from this process, which has everything imported, no event loop and no thread: one starts in
+milliseconds instead of two seconds and shares the memory of what was imported. What a worker does is a function it is
+given.
 """
 
+import ctypes
+import gc
 import multiprocessing
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkProcess
 from types import FrameType
 from typing import Final
 
@@ -21,6 +24,8 @@ from app.core.logging import get_logger
 STARTUP_FAILURE: Final = 3
 """Exit code of a worker that could not start; the same as the server library's."""
 
+_STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_PR_SET_PDEATHSIG: Final = 1
 _POLL_S: Final = 0.25
 _SETTLED_AFTER_S: Final = 10.0
 _LONGEST_PAUSE_S: Final = 10.0
@@ -31,7 +36,7 @@ log = get_logger(__name__)
 
 @dataclass(slots=True)
 class _Worker:
-    process: SpawnProcess
+    process: ForkProcess
     started_at: float
     failures: int
     restart_at: float = field(default=0.0)
@@ -40,7 +45,7 @@ class _Worker:
 class Supervisor:
     """Runs `workers` processes of `target(listener)`; `run()` returns the exit code of the whole.
 
-    target: importable by name, as every worker is a fresh interpreter.  grace_s: how long a worker may take to
+    target: runs in the child; what it inherits from here it must not share by mistake.  grace_s: how long a worker may take to
     finish after SIGTERM before it is killed.
     """
 
@@ -51,15 +56,18 @@ class Supervisor:
         self._listener = listener
         self._count = workers
         self._grace_s = grace_s
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("fork")
         self._workers: list[_Worker] = []
         self._is_stopping = False
         self._has_settled = False
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT (0), or until the workers turn out unable to start (STARTUP_FAILURE)."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _STOP_SIGNALS:
             signal.signal(number, self._on_signal)
+        # What exists now stays for good: the collector need not touch it, so the workers' pages of it stay shared.
+        gc.collect()
+        gc.freeze()
         self._workers = [self._start(failures=0) for _ in range(self._count)]
         exit_code = 0
         while not self._is_stopping:
@@ -75,8 +83,13 @@ class Supervisor:
         self._is_stopping = True
 
     def _start(self, *, failures: int) -> _Worker:
-        process = self._context.Process(target=run_worker, args=(self._target, self._listener))
-        process.start()
+        process = self._context.Process(target=_run_worker, args=(self._target, self._listener, os.getpid()))
+        # A stop that arrives in between must not be taken by our handler in the child, which would only note it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
         log.info("worker.started", worker_pid=process.pid)
         return _Worker(process, started_at=time.monotonic(), failures=failures)
 
@@ -120,17 +133,15 @@ class Supervisor:
                 worker.process.join()
 
 
-def run_worker(target: Callable[[socket.socket], None], listener: socket.socket) -> None:
+def _run_worker(target: Callable[[socket.socket], None], listener: socket.socket, supervisor_pid: int) -> None:
     """What a worker process runs: `target(listener)`, ended by SIGTERM when the supervisor is gone.
 
     Without that, workers of a killed supervisor would keep the port and a new service could not start.
     """
-    threading.Thread(target=_follow_parent, name="supervisor-watch", daemon=True).start()
+    for number in _STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != supervisor_pid:  # it died before the line above
+        return
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
     target(listener)
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # run_worker only runs in a child
-    wait([parent.sentinel])
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -162,13 +162,5 @@ def accepts(port: int) -> bool:
 
 
 def children_of(pid: int) -> list[int]:
-    """The worker processes of a supervisor, by their command lines: multiprocessing starts a helper of its own too."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in _command_line(child)]
-
-
-def _command_line(pid: str) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:
-        return b""
+    """The worker processes of a supervisor."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
