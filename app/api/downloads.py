@@ -8,7 +8,10 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Literal
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal
 from urllib.parse import quote
 
 from starlette.requests import Request
@@ -28,6 +31,10 @@ Disposition = Literal["inline", "attachment"]
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 REVALIDATE = "public, max-age=0, must-revalidate"
+
+_AT_ONCE_BYTES: Final = 512 * 1024
+"""Up to here a file goes out in one message; beyond, the client's pace decides how much of it is held in memory."""
+_KEPT_HEADERS: Final = 4096
 
 # A file of a user never gets a script, a form, a frame or a request of its own, whatever it turns out to be.
 _POLICY = "default-src 'none'; sandbox"
@@ -62,10 +69,10 @@ async def file_response(request: Request, file: StoredFile, storage: StorageMana
         if request.method == "GET":
             metrics.download_sent(size_bytes, by_proxy=True)
         # The proxy reads the file and answers ranges itself; an empty body tells it to.
-        return Response(headers=headers | {"X-Accel-Redirect": delivery.accel_redirect_prefix + quote(file.key)})
+        return Response(headers={**headers, "X-Accel-Redirect": delivery.accel_redirect_prefix + quote(file.key)})
     if request.method == "HEAD":
         size_bytes = (await storage.stat(file.key)).size_bytes
-        return Response(headers=headers | {"Content-Length": str(size_bytes)})
+        return Response(headers={**headers, "Content-Length": str(size_bytes)})
     opened = await storage.open_file(file.key)
     try:
         ranges = wanted_ranges(
@@ -75,23 +82,26 @@ async def file_response(request: Request, file: StoredFile, storage: StorageMana
             last_modified=file.last_modified,
             size_bytes=opened.size_bytes,
         )
-        return _reply(opened, headers, ranges)
+        can_send_paths = "http.response.pathsend" in request.scope.get("extensions", {})
+        return _reply(opened, headers, ranges, storage.local_path(file.key) if can_send_paths else None)
     except BaseException:
         opened.close()
         raise
 
 
-def _reply(opened: OpenFile, headers: dict[str, str], ranges: list[ByteRange] | None) -> "FileReply":
+def _reply(
+    opened: OpenFile, headers: Mapping[str, str], ranges: list[ByteRange] | None, whole_path: Path | None
+) -> "FileReply":
     size_bytes = opened.size_bytes
     if ranges is None:
         whole = [_Part(b"", ByteRange(0, size_bytes))] if size_bytes else []
-        return FileReply(status_code=200, headers=headers, file=opened, parts=whole)
+        return FileReply(status_code=200, headers=headers, file=opened, parts=whole, whole_path=whole_path)
     if len(ranges) == 1:
-        partial = headers | {"Content-Range": ranges[0].content_range(size_bytes)}
+        partial = {**headers, "Content-Range": ranges[0].content_range(size_bytes)}
         return FileReply(status_code=206, headers=partial, file=opened, parts=[_Part(b"", ranges[0])])
     boundary = secrets.token_hex(16)
     parts = [_Part(_part_header(boundary, headers["Content-Type"], part, size_bytes), part) for part in ranges]
-    several = headers | {"Content-Type": f"multipart/byteranges; boundary={boundary}"}
+    several = {**headers, "Content-Type": f"multipart/byteranges; boundary={boundary}"}
     trailer = f"\r\n--{boundary}--\r\n".encode()
     return FileReply(status_code=206, headers=several, file=opened, parts=parts, trailer=trailer)
 
@@ -113,7 +123,7 @@ class _Part:
 
 
 class FileReply(Response):
-    """Streams parts of one opened file, and closes it."""
+    """Sends parts of one opened file, and closes it."""
 
     def __init__(
         self,
@@ -123,30 +133,48 @@ class FileReply(Response):
         file: OpenFile,
         parts: list[_Part],
         trailer: bytes = b"",
+        whole_path: Path | None = None,
     ) -> None:
+        """whole_path: where the server finds the whole file, when that is all that is sent and it can do so itself."""
         self._length = sum(part.size_bytes for part in parts) + len(trailer)
         super().__init__(status_code=status_code, headers={**headers, "Content-Length": str(self._length)})
         self._file = file
         self._parts = parts
         self._trailer = trailer
+        self._whole_path = whole_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
         sent_bytes = 0
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            async with aclosing(self._chunks()) as chunks:
-                async for chunk in chunks:
-                    sent_bytes += len(chunk)
-                    # The last chunk says so itself: one message less for the many small files.
-                    is_last = sent_bytes == self._length
-                    await send({"type": "http.response.body", "body": chunk, "more_body": not is_last})
-            if not self._length:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            if self._whole_path is not None:
+                await send({"type": "http.response.pathsend", "path": str(self._whole_path)})
+                sent_bytes = self._length
+            elif (body := self._at_once()) is not None:
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+                sent_bytes = self._length
+            else:
+                async with aclosing(self._chunks()) as chunks:
+                    async for chunk in chunks:
+                        sent_bytes += len(chunk)
+                        await send(
+                            {"type": "http.response.body", "body": chunk, "more_body": sent_bytes < self._length}
+                        )
         finally:
             self._file.close()
             metrics.download_sent(sent_bytes)
 
-    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+    def _at_once(self) -> bytes | memoryview | None:
+        """All of it, when that is little and in memory already: one message, and no thread to wait for."""
+        if not self._length:
+            return b""
+        if len(self._parts) != 1 or self._trailer or self._length > _AT_ONCE_BYTES:
+            return None
+        part = self._parts[0].range
+        found = self._file.read_now(start=part.start, length=part.length)
+        return found if found is not None and len(found) == part.length else None
+
+    async def _chunks(self) -> AsyncGenerator[bytes | memoryview, None]:
         for part in self._parts:
             if part.header:
                 yield part.header
@@ -161,7 +189,8 @@ class FileReply(Response):
             yield self._trailer
 
 
-def _headers(file: StoredFile, delivery: Delivery) -> dict[str, str]:
+@lru_cache(maxsize=_KEPT_HEADERS)
+def _headers(file: StoredFile, delivery: Delivery) -> Mapping[str, str]:
     file_type = by_mime_type(file.mime_type)
     shown = delivery.disposition if file_type.inline else "attachment"
     headers = {
@@ -179,8 +208,8 @@ def _headers(file: StoredFile, delivery: Delivery) -> dict[str, str]:
     if file.checksum_sha256 is not None:
         digest = base64.b64encode(bytes.fromhex(file.checksum_sha256)).decode()
         headers["Repr-Digest"] = f"sha-256=:{digest}:"
-    return headers
+    return MappingProxyType(headers)
 
 
-def _without(headers: dict[str, str], *names: str) -> dict[str, str]:
+def _without(headers: Mapping[str, str], *names: str) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name not in names}

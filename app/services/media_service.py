@@ -152,11 +152,13 @@ class MediaService:
         return _main_file(media, media.storage_path)
 
     async def find_stored_file(self, key: str) -> StoredFile:
-        """The file under `key`, which some row must own. Raises StoredFileNotFound."""
+        """The file under `key`, which some row must own, as its public address shows it. Raises StoredFileNotFound."""
         media = await self._reads.owner_of_file(self._storage.checked_key(key))
         if media is None:
             raise StoredFileNotFound
-        return _main_file(media, key) if key == media.storage_path else _picture(media, key)
+        if key == media.storage_path and media.media_type == MediaType.DOCUMENT:
+            return _main_file(media, key)
+        return _by_its_key(media, key)
 
     async def get_waveform(self, media_id: uuid.UUID) -> MediaWaveform:
         """The peaks of an audio file. Raises MediaNotFound, and NotFound for a media that has none."""
@@ -220,13 +222,18 @@ def _main_file(media: MediaRecord, key: str) -> StoredFile:
     )
 
 
-def _picture(media: MediaRecord, key: str) -> StoredFile:
-    """A thumbnail or poster. Its key holds the random id of its file, and no other bytes ever come under it."""
+def _by_its_key(media: MediaRecord, key: str) -> StoredFile:
+    """A picture, video or audio as anyone can describe it who knows the key and the disk, which a proxy does too.
+
+    A key holds a random id, and no other bytes ever come under it: its name is as good a validator as a checksum.
+    """
     name = key.rpartition("/")[2]
+    is_main = key == media.storage_path
+    mime_type = media.mime_type if is_main else _PICTURE_TYPES.get(name.rpartition(".")[2])
     return StoredFile(
         key=key,
         filename=name,
-        mime_type=_PICTURE_TYPES.get(name.rpartition(".")[2], "application/octet-stream"),
+        mime_type=mime_type or "application/octet-stream",
         charset=None,
         etag=f'"{name}"',
         checksum_sha256=None,

@@ -3,8 +3,10 @@
 import base64
 import hashlib
 import re
+from email.utils import formatdate
 
 import pytest
+from starlette.types import Message
 
 from tests.fixtures.api import MEDIA, Api, ApiFactory
 from tests.fixtures.pictures import png
@@ -185,6 +187,65 @@ async def test_a_lost_file_is_404_and_says_so(api: Api) -> None:
 
     reply = await api.client.get(url)
     assert (reply.status_code, reply.json()["detail"]) == (404, "File not found in storage.")
+
+
+@pytest.mark.parametrize(("name", "data", "media_type"), [("Fête 1.png", png(5, 5), "image")])
+async def test_a_picture_is_described_by_its_key_alone(api: Api, name: str, data: bytes, media_type: str) -> None:
+    body = await api.uploaded(name, data, media_type)
+    for url in (str(body["url"]), str(body["thumbnail_url"])):
+        headers = (await api.client.get(url)).headers
+        last = url.rpartition("/")[2]
+        assert headers["etag"] == f'"{last}"'
+        assert headers["content-disposition"] == f'inline; filename="{last}"'
+        assert "repr-digest" not in headers
+
+    download = (await api.client.get(f"{MEDIA}/{body['id']}/download")).headers
+    assert download["etag"] == f'"{body["checksum_sha256"]}"'
+    assert "repr-digest" in download
+    assert "filename*=UTF-8''F%C3%AAte%201.png" in download["content-disposition"]
+
+
+async def test_the_date_of_a_public_file_is_that_of_the_file_on_the_disk(api: Api) -> None:
+    body = await api.uploaded("a.png", png(5, 5), "image")
+    for url in (str(body["url"]), str(body["thumbnail_url"])):
+        modified_s = (api.settings.UPLOAD_DIR / url.partition("/files/")[2]).stat().st_mtime
+        assert (await api.client.get(url)).headers["last-modified"] == formatdate(modified_s, usegmt=True)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 512 * 1024, 512 * 1024 + 1, 3 * 1024 * 1024 + 7])
+async def test_a_file_of_any_size_arrives_whole_also_when_no_thread_is_needed(api: Api, size_bytes: int) -> None:
+    url = await text_url(api)
+    data = b"0123456789abcde\n" * (size_bytes // 16) + b"x" * (size_bytes % 16)
+    (api.settings.UPLOAD_DIR / url.partition("/files/")[2]).write_bytes(data)
+    for _ in range(2):
+        reply = await api.client.get(url)
+        assert (reply.status_code, reply.headers["content-length"]) == (200, str(size_bytes))
+        assert reply.content == data
+
+
+async def test_a_server_that_can_send_files_itself_is_told_the_path(api: Api) -> None:
+    key = (await text_url(api)).partition("/files/")[2]
+    for headers, types in (
+        ([], ["http.response.start", "http.response.pathsend"]),
+        ([(b"range", b"bytes=1-2")], ["http.response.start", "http.response.body"]),
+    ):
+        sent: list[Message] = []
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+            "path": f"{MEDIA}/files/{key}", "raw_path": b"", "query_string": b"", "root_path": "", "headers": headers,
+            "client": ("127.0.0.1", 1), "server": ("media.test", 80), "extensions": {"http.response.pathsend": {}},
+        }  # fmt: skip
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(message: Message, sent: list[Message] = sent) -> None:
+            sent.append(message)
+
+        await api.app(scope, receive, send)
+        assert [message["type"] for message in sent] == types
+        if not headers:
+            assert sent[1]["path"] == str(api.settings.UPLOAD_DIR.resolve() / key)
 
 
 async def test_behind_a_proxy_the_proxy_reads_the_file(make_api: ApiFactory) -> None:

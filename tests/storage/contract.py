@@ -156,7 +156,7 @@ async def reading(backend: StorageBackend, key: str, *, start: int, length: int)
     with closing(await backend.open(key)) as file:
         async with aclosing(file.read(start=start, length=length)) as chunks:
             async for chunk in chunks:
-                yield chunk
+                yield bytes(chunk)
 
 
 async def content(backend: StorageBackend, key: str, start: int = 0, length: int = 100 * MIB) -> bytes:

@@ -3,6 +3,7 @@
 Never a query string, a header or a body: they hold tokens and people's data.
 """
 
+import logging
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,22 +60,25 @@ class AccessLogMiddleware:
             metrics.observe_request(
                 method=scope["method"], route=route, status=status, duration_s=duration_s, size_bytes=bytes_out
             )
-            log.info(
-                "http.request",
-                method=printable(scope["method"]),
-                route=route,
-                path=printable(scope["path"]),
-                status=status,
-                duration_ms=round(duration_s * 1000, 1),
-                bytes_in=bytes_in,
-                bytes_out=bytes_out,
-                client=_client_of(scope),
-                **_facts(scope),
-            )
+            if log.isEnabledFor(logging.INFO):
+                log.info(
+                    "http.request",
+                    method=printable(scope["method"]),
+                    route=route,
+                    path=printable(scope["path"]),
+                    status=status,
+                    duration_ms=round(duration_s * 1000, 1),
+                    bytes_in=bytes_in,
+                    bytes_out=bytes_out,
+                    client=_client_of(scope),
+                    **_facts(scope),
+                )
 
 
 def printable(text: str) -> str:
     """`text` in one line and bounded: whatever would move a terminal's cursor or begin a line is escaped."""
+    if len(text) <= _MAX_LOGGED_CHARS and text.isprintable():
+        return text
     shown = text[:_MAX_LOGGED_CHARS]
     escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
     return escaped + ("…" if len(text) > _MAX_LOGGED_CHARS else "")

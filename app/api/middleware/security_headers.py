@@ -1,10 +1,9 @@
 """Adds the headers that keep a browser from doing more with an answer than we meant; never replaces one that is set."""
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_JSON_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_JSON_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 
 
 class SecurityHeadersMiddleware:
@@ -27,16 +26,18 @@ class SecurityHeadersMiddleware:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _add(MutableHeaders(scope=message), is_private=is_personal or message["status"] >= 400)
+                message = _with_headers(message, is_private=is_personal or message["status"] >= 400)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
 
 
-def _add(headers: MutableHeaders, *, is_private: bool) -> None:
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
+def _with_headers(start: Message, *, is_private: bool) -> Message:
+    fields: list[tuple[bytes, bytes]] = list(start.get("headers", ()))
+    given = {name.lower(): value for name, value in fields}
+    wanted = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
     if is_private:
-        headers.setdefault("Cache-Control", "no-store")
-    if headers.get("content-type", "").startswith("application/json"):
-        headers.setdefault("Content-Security-Policy", _JSON_POLICY)
+        wanted.append((b"cache-control", b"no-store"))
+    if given.get(b"content-type", b"").startswith(b"application/json"):
+        wanted.append((b"content-security-policy", _JSON_POLICY))
+    return {**start, "headers": fields + [field for field in wanted if field[0] not in given]}

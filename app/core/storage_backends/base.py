@@ -21,7 +21,11 @@ class OpenFile(Protocol):
 
     size_bytes: int
 
-    def read(self, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
+    def read_now(self, *, start: int, length: int) -> memoryview | None:
+        """Up to `length` bytes from `start` without waiting for anything; None when that is not possible."""
+        ...
+
+    def read(self, *, start: int, length: int) -> AsyncGenerator[bytes | memoryview, None]:
         """The bytes from `start`, `length` of them or up to the end, in chunks of at most 1 MiB."""
         ...
 

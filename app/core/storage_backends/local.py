@@ -14,6 +14,7 @@ from app.core.errors import StoredFileNotFound
 from app.core.os_errors import storage_error
 from app.core.staging import STAGING_DIRECTORY
 from app.core.storage_backends.base import OpenFile, StoredObject
+from app.core.storage_backends.in_memory import open_cached, read_cached
 
 CHUNK_BYTES = 1024 * 1024
 _FILE_MODE = 0o640
@@ -49,8 +50,10 @@ class LocalBackend:
         return _stored_object(key, status)
 
     async def open(self, key: str) -> OpenFile:
+        path = self._root / key
         try:
-            return await asyncio.to_thread(_open, self._root / key)
+            fd = open_cached(path)
+            return await asyncio.to_thread(_open, path) if fd is None else _opened(fd, path)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise StoredFileNotFound from exc
         except OSError as exc:
@@ -91,10 +94,13 @@ class LocalFile:
         self._is_open = True
         self.size_bytes = size_bytes
 
-    async def read(self, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
+    def read_now(self, *, start: int, length: int) -> memoryview | None:
+        return read_cached(self._fd, start=start, length=length)
+
+    async def read(self, *, start: int, length: int) -> AsyncGenerator[bytes | memoryview, None]:
         while length > 0:
             wanted = min(CHUNK_BYTES, length)
-            chunk = _read_from_memory(self._fd, wanted, start)
+            chunk: bytes | memoryview | None = self.read_now(start=start, length=wanted)
             if chunk is None:
                 try:
                     chunk = await asyncio.to_thread(os.pread, self._fd, wanted, start)
@@ -120,25 +126,15 @@ def _open(path: Path) -> LocalFile:
         if exc.errno == errno.ELOOP:
             raise FileNotFoundError(path) from exc
         raise
+    return _opened(fd, path)
+
+
+def _opened(fd: int, path: Path) -> LocalFile:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise FileNotFoundError(path)
     return LocalFile(fd, status.st_size)
-
-
-def _read_from_memory(fd: int, length: int, start: int) -> bytes | None:
-    """What the page cache has, without waiting for the disk: None when it has nothing, so that a thread must wait.
-
-    A detour through a thread costs more than the copy: 1,598 against 4,162 downloads of 200 KB a second (measured).
-    Source: preadv2(2), RWF_NOWAIT.
-    """
-    buffer = bytearray(length)
-    try:
-        count = os.preadv(fd, [buffer], start, os.RWF_NOWAIT)
-    except OSError:
-        return None  # not in memory, or a file system that cannot tell; a real fault shows in the thread again
-    return bytes(buffer) if count == length else bytes(memoryview(buffer)[:count]) or None
 
 
 def _publish(staged: Path, root: Path, target: Path) -> None:
