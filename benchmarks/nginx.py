@@ -103,6 +103,8 @@ def start_proxy(home: Path, *, api_port: int, upload_dir: Path) -> tuple[int, Se
         "MEDIA_RESOLVER": "127.0.0.1",
         "MEDIA_MAX_BODY": str(101 * 1024 * 1024),
         "MEDIA_FILES": str(upload_dir.resolve()),
+        "MEDIA_DIRECT_FILES": "on",
+        "MEDIA_CORS_ORIGINS": "",
     }
     template = (PROJECT / "docs/operations/nginx/media.conf").read_text(encoding="utf-8")
     server = re.sub(r"\$\{(MEDIA_\w+)\}", lambda match: values[match[1]], template)

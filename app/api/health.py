@@ -108,3 +108,8 @@ async def _outcome(dependency: Dependency, check: Awaitable[None]) -> str:
         outcome = "ok"
     dependency_checked(dependency, is_up=outcome == "ok")
     return outcome
+
+
+# Some balancers ask with HEAD, which FastAPI does not add by itself.
+router.add_api_route("/healthz", healthz, methods=["HEAD"], include_in_schema=False)
+router.add_api_route("/readyz", readyz, methods=["HEAD"], include_in_schema=False)

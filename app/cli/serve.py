@@ -28,7 +28,8 @@ def run(_: argparse.Namespace) -> int:
         # The server processes read the environment again, each for itself.
         os.environ["DATABASE_URL"] = url
         asyncio.run(migrate(settings, url))
-        print(_welcome(settings), file=sys.stderr, flush=True)
+        if not settings.is_production:  # there, each line of the log is one JSON object
+            print(_welcome(settings), file=sys.stderr, flush=True)
         return server.run(load_settings())
 
 
@@ -38,6 +39,6 @@ def _welcome(settings: Settings) -> str:
         f"  Swagger UI     {settings.public_url}/docs",
         f"  ReDoc          {settings.public_url}/redoc",
     ]
-    if not settings.is_production and settings.AUTH_MODE is AuthMode.SECRET:
+    if settings.AUTH_MODE is AuthMode.SECRET:
         lines.append("  Get a token    make token      (or: python -m app token --user UUID)")
     return "\n" + "\n".join(lines) + "\n"

@@ -66,11 +66,19 @@ def free_port() -> int:
 
 @contextmanager
 def running_nginx(
-    *, max_body_bytes: int, api: str, resolver: str = "127.0.0.1", port: int = 0, files: Path | None = None
+    *,
+    max_body_bytes: int,
+    api: str,
+    resolver: str = "127.0.0.1",
+    port: int = 0,
+    files: Path | None = None,
+    direct_files: str = "on",
+    cors_origins: str = "",
 ) -> Iterator[Proxy]:
     """An nginx in front of `api` (host:port), on `port` or on a free one.
 
     files: UPLOAD_DIR of a real service, whose user nginx must be then; None makes one, and as root nginx is `nobody`.
+    direct_files: `off` asks the service about every file.  cors_origins: CORS_ORIGINS of the service.
 
     Raises AssertionError with the command to run when nginx is missing, or with its words when it does not start.
     """
@@ -86,6 +94,8 @@ def running_nginx(
             "MEDIA_RESOLVER": resolver,
             "MEDIA_MAX_BODY": str(max_body_bytes),
             "MEDIA_FILES": str(proxy.files.resolve()),
+            "MEDIA_DIRECT_FILES": direct_files,
+            "MEDIA_CORS_ORIGINS": cors_origins,
         }
         # A file in place of /dev/stdout, which another user than the one who opened it may not open again.
         configuration = rendered(values).replace("/dev/stdout", str(home / "access.log"))

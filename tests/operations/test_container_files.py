@@ -67,7 +67,8 @@ def test_health_check_needs_nothing_that_the_image_lacks() -> None:
 def test_nothing_is_downloaded_or_built_in_the_final_image() -> None:
     assert all(name != "ADD" for name, _ in instructions())
     runs = " ".join(rest for name, rest in final_stage() if name == "RUN")
-    assert not re.search(r"\b(pip|apt-get|gcc|curl|wget)\b", runs)
+    assert not re.search(r"\b(pip|gcc|curl|wget)\b", runs)
+    assert re.findall(r"apt-get install (?:--\S+ )*(\S+(?: [^&\s]\S*)*)", runs) == ["fonts-dejavu-core"]
     assert len([name for name, _ in instructions() if name == "FROM"]) == 2
 
 
@@ -77,6 +78,17 @@ def test_the_dependencies_have_a_layer_of_their_own() -> None:
     code = next(number for number, line in enumerate(names) if line.startswith("COPY app"))
     assert install < code
     assert "--no-cache-dir" in names[install]
+
+
+def test_what_apt_leaves_is_removed_in_its_own_layer() -> None:
+    (install,) = [rest for name, rest in final_stage() if name == "RUN" and "apt-get" in rest]
+    assert "--no-install-recommends" in install
+    assert install.endswith("rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*")
+
+
+def test_a_new_version_number_makes_no_layer_again() -> None:
+    names = [name for name, _ in instructions()]
+    assert names.index("ARG", 1) > max(place for place, name in enumerate(names) if name in {"RUN", "COPY"})
 
 
 def test_every_setting_of_the_image_exists() -> None:
@@ -154,6 +166,13 @@ def test_proxy_and_service_agree() -> None:
     assert set(re.findall(r"\$\{(MEDIA_\w+)\}", template)) - {"MEDIA_"} == {n for n in proxy if n.startswith("MEDIA_")}
     assert proxy["MEDIA_API"] == f"api:{api['PORT']}"
     assert f"location ^~ {api['ACCEL_REDIRECT_PREFIX']} {{" in template
+    assert proxy["MEDIA_CORS_ORIGINS"] == "${CORS_ORIGINS:-}"  # the line of .env that the service reads
+
+
+def test_the_proxy_can_read_files_and_nothing_else() -> None:
+    assert "uploads:/srv/media:ro" in _volumes("proxy")
+    assert environment("proxy")["MEDIA_FILES"] == "/srv/media"
+    assert service("proxy")["user"] == argument("USER")
 
 
 def test_compose_is_of_the_present_format() -> None:

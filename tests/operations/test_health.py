@@ -56,3 +56,9 @@ async def test_workers_that_are_gone_are_named(make_api: ApiFactory) -> None:
     await api.services.sandbox.close()
     assert await readiness(api) == (503, ALL_WELL | {"workers": "no_workers"})
     assert await up(api, "workers") == 0
+
+
+async def test_balancers_may_ask_with_head(api: Api) -> None:
+    for path in ("/healthz", "/readyz"):
+        reply = await api.client.head(path)
+        assert (reply.status_code, reply.content) == (200, b"")

@@ -15,7 +15,7 @@ from tests.operations.proxy import Proxy, free_port, running_nginx
 from tests.operations.stub_api import FILE_HEADERS, Recorded, running_stub
 
 UPLOAD = "/api/v1/media/upload"
-FILE = "/api/v1/media/files/2026/11/a.png"
+FILE = "/api/v1/media/files/2026/11/a.pdf"  # a document: the service is asked about it
 LIMIT = 3 * MIB
 BYTES = bytes(range(256)) * 4096  # 1 MiB, no two neighbouring ranges alike
 SIGNED_IN = {"Authorization": "Bearer x"}
