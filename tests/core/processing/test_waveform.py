@@ -4,6 +4,7 @@ import base64
 import math
 from array import array
 from collections.abc import Iterator
+from fractions import Fraction
 
 import av
 import pytest
@@ -120,6 +121,36 @@ def test_a_change_of_rate_in_the_middle_is_left_out() -> None:
     waveform = meter.waveform()
     assert waveform is not None
     assert pairs(waveform) == [(64, 64)]
+
+
+def test_a_change_of_channels_in_the_middle_is_left_out() -> None:
+    meter = PeakMeter(expected_samples=512)
+    for layout, level in (("stereo", 0.5), ("mono", 1.0)):
+        for frame in frames([level] * 256, sample_format="fltp", layout=layout):
+            meter.add(frame)
+    waveform = meter.waveform()
+    assert waveform is not None
+    assert pairs(waveform) == [(0, 64)]
+
+
+def test_gaps_and_jumps_in_the_times_of_frames_do_not_matter() -> None:
+    meter = PeakMeter(expected_samples=512)
+    for pts, level in ((5_000, 0.25), (100, 0.5)):
+        for frame in frames([level] * 256):
+            frame.pts, frame.time_base = pts, Fraction(1, 8_000)
+            meter.add(frame)
+    waveform = meter.waveform()
+    assert waveform is not None
+    assert pairs(waveform) == [(32, 32), (64, 64)]
+
+
+def test_an_absurd_expectation_does_not_pile_up_samples() -> None:
+    meter = PeakMeter(expected_samples=10**15)
+    for frame in frames([0.5] * 200_000):
+        meter.add(frame)
+    waveform = meter.waveform()
+    assert waveform is not None
+    assert waveform.length > 1
 
 
 def test_the_picture_is_high_where_the_sound_is_loud() -> None:

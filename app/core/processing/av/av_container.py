@@ -12,11 +12,13 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TypeAlias, cast
 
 import av
 import av.logging
 from av import AudioFrame, AudioStream, CodecContext, ExitError, FFmpegError, VideoFrame, VideoStream
+from av.audio.fifo import AudioFifo
 from av.audio.resampler import AudioResampler
 from av.codec.context import ThreadType
 from av.container import InputContainer
@@ -24,6 +26,7 @@ from av.packet import Packet
 from av.sidedata.sidedata import SideData
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition, Stream
+from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, ColorTrc, Interpolation
 
 from app.core.errors import FileTooComplex, UnreadableFile
@@ -31,6 +34,7 @@ from app.core.errors import FileTooComplex, UnreadableFile
 __all__ = [
     "AV_DEMUXERS",
     "MAX_FRAME_PIXELS",
+    "AudioFifo",
     "AudioFrame",
     "AudioResampler",
     "AudioStream",
@@ -39,6 +43,7 @@ __all__ = [
     "FFmpegError",
     "InputContainer",
     "Interpolation",
+    "PictureType",
     "Stream",
     "StreamFacts",
     "StreamPacket",
@@ -52,9 +57,11 @@ __all__ = [
     "display_matrix",
     "frame_size",
     "open_container",
+    "pixel_aspect",
     "prepare_decoder",
     "probe_streams",
     "sample_rate",
+    "skip_unreferenced_frames",
     "transfer_of",
     "video_streams",
 ]
@@ -93,6 +100,10 @@ MAX_FRAME_PIXELS = 8192 * 4352
 
 # The decoder itself refuses a larger frame, also when the size changes in mid-stream.
 _DECODER_OPTIONS = {"max_pixels": str(MAX_FRAME_PIXELS)}
+# The headers of these state the size of the pictures, so opening the file need not decode any to find it out, which
+# would cost as much as the poster (14 of 15 ms at 720p, 35 of 38 ms at 1080p, measured 2026-11).
+_SELF_DESCRIBING = frozenset({"mov", "matroska"})
+_DECODE_NO_PICTURE = {"skip_frame": "all"}
 _OPEN_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 10.0
 _MAX_STREAMS = 64
@@ -158,6 +169,7 @@ def open_container(path: str, *, demuxer: str) -> Iterator[InputContainer]:
             f"file:{path}",
             mode="r",
             format=demuxer,
+            options=_DECODE_NO_PICTURE if demuxer in _SELF_DESCRIBING else {},
             container_options=_options(demuxer),
             metadata_errors="surrogateescape",
             timeout=(_OPEN_TIMEOUT_S, _READ_TIMEOUT_S),
@@ -209,9 +221,21 @@ def prepare_decoder(stream: VideoStream | AudioStream) -> None:
     stream.codec_context.options = dict(_DECODER_OPTIONS)
 
 
+def skip_unreferenced_frames(stream: VideoStream) -> None:
+    """From now on decode only frames that later ones build upon, where the codec tells; the others cost time alone."""
+    stream.codec_context.skip_frame = "NONREF"
+
+
 def frame_size(stream: VideoStream) -> tuple[int, int] | None:
     """Width and height in pixels as coded, cropped by the codec; None for a codec that the library does not know."""
     return None if _context_of(stream) is None else (stream.width, stream.height)
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction | None:
+    """Width of a pixel over its height: what the container says, else what the frames decoded so far say."""
+    if _context_of(stream) is None:
+        return None
+    return stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
 
 
 def transfer_of(stream: VideoStream) -> int:

@@ -69,6 +69,14 @@ def video_frames(stream: VideoStream, packet: StreamPacket) -> list[VideoFrame]:
         return []
 
 
+def last_video_frames(stream: VideoStream) -> list[VideoFrame]:
+    """The pictures that the decoder still held back; it takes no packet any more until the container has moved."""
+    try:
+        return stream.decode(None)
+    except (FFmpegError, ValueError, MemoryError):
+        return []
+
+
 def audio_frames(stream: AudioStream, packet: StreamPacket) -> list[AudioFrame]:
     """The pieces of sound in this packet; none when the decoder refuses it."""
     try:

@@ -13,7 +13,7 @@ from PIL import Image
 from app.core.errors import UnreadableFile
 from app.core.media_types import FileType, extension_of
 from app.core.processing import pictures, placeholders
-from app.core.processing.av import av_tags, hdr, poster
+from app.core.processing.av import av_tags, frame_search, hdr, poster
 from app.core.processing.av.av_container import (
     InputContainer,
     VideoFrame,
@@ -23,6 +23,7 @@ from app.core.processing.av.av_container import (
     demuxer_for,
     frame_size,
     open_container,
+    pixel_aspect,
     transfer_of,
     video_streams,
 )
@@ -48,14 +49,18 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     with open_container(job.source, demuxer=demuxer) as container:
         stream = _main_stream(container)
         duration_s = duration_of(job.source, demuxer=demuxer, container=container)
-        # Read before any frame is decoded, for a decoder overwrites it with whatever a damaged frame says.
-        coded = frame_size(stream)
+        # Read before any frame is decoded, for a decoder overwrites them with whatever a damaged frame says.
+        coded, aspect, transfer = frame_size(stream), pixel_aspect(stream), transfer_of(stream)
         facts = _facts(container, stream, demuxer=demuxer, duration_s=duration_s)
-        frame = poster.best_frame(container, stream, duration_s=duration_s)
+        frame = frame_search.best_frame(container, stream, duration_s=duration_s)
+        if frame is not None:
+            # A sound frame knows better than the header of the file, which some recorders get wrong.
+            coded, aspect, transfer = (frame.width, frame.height), pixel_aspect(stream), frame.color_trc
         turn = poster.turned(frame) if frame is not None else None
         facts["rotation"] = _CLOCKWISE.get(turn.name, 0) if turn is not None else 0
-        width, height = _shown_size(coded, turn, pixel_aspect=stream.sample_aspect_ratio)
-        large, small, placeholder = _pictures(job, stream, frame)
+        facts["hdr"] = hdr.is_hdr(transfer)
+        width, height = _shown_size(coded, turn, pixel_aspect=aspect)
+        large, small, placeholder = _pictures(job, frame, aspect=aspect)
     extension = extension_of(job.filename)
     return ProcessedFile(
         mime_type=file_type.mime_type,
@@ -85,7 +90,6 @@ def _facts(container: InputContainer, stream: VideoStream, *, demuxer: str, dura
         "audio_codecs": [codec_name(track) for track in sound],
         "has_audio": bool(sound),
         "audio_tracks": len(sound),
-        "hdr": hdr.is_hdr(transfer_of(stream)),
     }
     if duration_s is not None:
         facts["duration_s"] = round(duration_s, 3)
@@ -106,14 +110,14 @@ def _shown_size(
 
 
 def _pictures(
-    job: Job, stream: VideoStream, frame: VideoFrame | None
+    job: Job, frame: VideoFrame | None, *, aspect: Fraction | None
 ) -> tuple[Rendition | None, Rendition | None, JsonObject]:
     """Poster, thumbnail and placeholder; nothing of the three without a frame."""
     options, output = job.options, Path(job.output_dir)
     box = (options.poster_width_px, options.poster_height_px)
     image = None
     if frame is not None:
-        image = poster.picture(frame, pixel_aspect=stream.sample_aspect_ratio, box=box)
+        image = poster.picture(frame, pixel_aspect=aspect, box=box)
     if image is None:
         return None, None, {}
     large = pictures.save_rendition(image, output / "poster.jpg", box=box, quality=options.image_quality)

@@ -11,11 +11,12 @@ from array import array
 
 from PIL import Image, ImageDraw
 
-from app.core.processing.av.av_container import AudioFrame, AudioResampler, FFmpegError
+from app.core.processing.av.av_container import AudioFifo, AudioFrame, AudioResampler, FFmpegError
 from app.core.processing.contract import Waveform
 
 MAX_PIXELS = 4_000
-_LEAST_SAMPLES_PER_PIXEL = 256
+_LEAST_SAMPLES_PER_PAIR, _MOST_SAMPLES_PER_PAIR = 256, 1 << 16
+"""The most bound the memory, whatever length and rate a header states; a pixel may then hold several pairs."""
 _BACKGROUND, _AXIS, _BAR = "#f4f5f7", "#c9ced6", "#3b6ea5"
 _DRAWN_AT = 2
 
@@ -33,11 +34,12 @@ class PeakMeter:
 
     def __init__(self, *, expected_samples: int) -> None:
         """expected_samples: how many will be added, as far as known; a wrong number costs resolution, nothing else."""
-        self._samples_per_pair = max(_LEAST_SAMPLES_PER_PIXEL, math.ceil(expected_samples / MAX_PIXELS))
+        wanted = math.ceil(expected_samples / MAX_PIXELS)
+        self._samples_per_pair = min(max(_LEAST_SAMPLES_PER_PAIR, wanted), _MOST_SAMPLES_PER_PAIR)
         self._merged = 1
         self._pairs: list[tuple[float, float]] = []
         self._open: list[tuple[float, float]] = []
-        self._planes: list[bytearray] = []
+        self._waiting = AudioFifo()
         self._shape: tuple[str, int, int] | None = None
         self._converter: AudioResampler | None = None
         self.sample_rate = 0
@@ -45,10 +47,9 @@ class PeakMeter:
     def add(self, frame: AudioFrame) -> None:
         """Count the samples of one frame; a change of rate or layout in the middle of the file is refused silently."""
         for piece in self._readable(frame):
-            shape = (piece.format.name, piece.sample_rate, len(piece.layout.channels))
+            shape = (piece.format.name, piece.sample_rate, piece.layout.nb_channels)
             if self._shape is None:
                 self._shape, self.sample_rate = shape, piece.sample_rate
-                self._planes = [bytearray() for _ in piece.planes]
             if shape == self._shape:
                 self._append(piece)
 
@@ -57,7 +58,8 @@ class PeakMeter:
 
         decoded_part: one out of so many stretches of the sound was added, each standing for all of them.
         """
-        self._close_pixel(self._rest())
+        rest = self._waiting.read()
+        self._close_pixel(self._open if rest is None else [*self._open, _extremes(rest)])
         if not self._pairs:
             return None
         data = array("b", [_as_int8(level) for pair in self._pairs for level in pair])
@@ -79,34 +81,13 @@ class PeakMeter:
             return []
 
     def _append(self, piece: AudioFrame) -> None:
-        name, _, channels = self._shape or ("", 0, 0)
-        width = _FORMATS[name.removesuffix("p")][2] * (1 if name.endswith("p") else channels)
-        for buffer, plane in zip(self._planes, piece.planes, strict=False):
-            # A plane is longer than its samples: the decoder rounds it up for its vector instructions.
-            buffer.extend(memoryview(plane)[: piece.samples * width])
-        need = self._samples_per_pair * width
-        while self._planes and len(self._planes[0]) >= need:
-            self._open.append(self._extremes(need))
-            self._planes = [buffer[need:] for buffer in self._planes]
+        # Only the order counts here; a queue that is told times insists that they have no gaps.
+        piece.pts = None
+        self._waiting.write(piece)
+        while (full := self._waiting.read(self._samples_per_pair)) is not None:
+            self._open.append(_extremes(full))
             if len(self._open) >= self._merged:
                 self._close_pixel(self._open)
-
-    def _rest(self) -> list[tuple[float, float]]:
-        if self._planes and self._planes[0]:
-            return [*self._open, self._extremes(len(self._planes[0]))]
-        return self._open
-
-    def _extremes(self, size_bytes: int) -> tuple[float, float]:
-        name = (self._shape or ("", 0, 0))[0].removesuffix("p")
-        mode, raw_mode, width, scale, silence = _FORMATS[name]
-        count = size_bytes // width
-        levels: list[float] = []
-        for plane in self._planes:
-            samples = Image.frombytes(mode, (count, 1), bytes(plane[:size_bytes]), "raw", raw_mode)
-            for extreme in samples.getextrema():
-                assert not isinstance(extreme, tuple)  # only pictures of several bands have pairs here
-                levels.append((extreme - silence) / scale)
-        return min(levels), max(levels)
 
     def _close_pixel(self, pairs: list[tuple[float, float]]) -> None:
         if pairs:
@@ -132,6 +113,19 @@ def draw(waveform: Waveform, *, size: tuple[int, int]) -> Image.Image:
         top, bottom = (middle - level * 0.45 * height / loudest for level in (max(stretch), min(stretch)))
         pen.line([(x, top), (x, bottom)], fill=_BAR)
     return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def _extremes(piece: AudioFrame) -> tuple[float, float]:
+    """The lowest and the highest sample of all channels, full scale being 1."""
+    name = piece.format.name
+    mode, raw_mode, width, scale, silence = _FORMATS[name.removesuffix("p")]
+    # A plane can be longer than its samples.
+    used_bytes = piece.samples * width * (1 if name.endswith("p") else piece.layout.nb_channels)
+    data = b"".join(memoryview(plane)[:used_bytes] for plane in piece.planes)
+    low, high = Image.frombytes(mode, (len(data) // width, 1), data, "raw", raw_mode).getextrema()
+    assert not isinstance(low, tuple)  # only pictures of several bands have pairs here
+    assert not isinstance(high, tuple)
+    return (low - silence) / scale, (high - silence) / scale
 
 
 def _union(pairs: list[tuple[float, float]]) -> tuple[float, float]:
