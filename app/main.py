@@ -14,6 +14,7 @@ from app.api import health
 from app.api.deps import Services
 from app.api.docs_pages import add_docs_pages
 from app.api.errors import add_error_handlers
+from app.api.hot_routes import add_hot_routes
 from app.api.middleware import add_middleware
 from app.api.openapi_document import TAGS, use_own_document
 from app.api.tracing import tracing
@@ -29,14 +30,16 @@ from app.core.security import create_verifier
 from app.core.staging import Staging
 from app.core.storage import StorageManager
 from app.core.storage_backends.local import LocalBackend
+from app.repositories.media_list_reader import MediaListReader
 from app.repositories.media_reader import MediaReader
 from app.services.content_service import ContentService
 from app.services.delete_saga import DeleteSaga
 from app.services.in_flight import InFlight
 from app.services.leftovers import close_storage
 from app.services.measurements import Measurements
+from app.services.media_lists import MediaLists
 from app.services.media_service import MediaService
-from app.services.public_reads import PublicReads
+from app.services.public_reads import CHANGE_CHANNEL, PublicReads
 from app.services.sweeper import Sweeper
 from app.services.upload_saga import UploadSaga
 
@@ -68,6 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.api_prefix = API_PREFIX
     app.include_router(router, prefix=API_PREFIX)
     app.include_router(health.router)
+    add_hot_routes(app, prefix=API_PREFIX)
     use_own_document(app)
     add_docs_pages(app)
     add_error_handlers(app)
@@ -136,7 +140,11 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
 
     marks = ChangeMarks(settings.DATA_DIR / "cache" / "change-marks")
     stack.callback(marks.close)
-    reads = PublicReads(MediaReader(database.reads), marks, ttl_s=settings.READ_CACHE_TTL_S)
+    reads = PublicReads(MediaReader(database.statements), marks, ttl_s=settings.READ_CACHE_TTL_S)
+    lists = MediaLists(MediaListReader(database.statements), marks, ttl_s=settings.READ_CACHE_TTL_S)
+    if settings.READ_CACHE_TTL_S:
+        listener = database.listener(CHANGE_CHANNEL, on_notice=reads.told, on_hearing=reads.hearing)
+        stack.push_async_callback(_cancelled, asyncio.create_task(listener.run_forever(), name="change-listener"))
 
     in_flight = InFlight()
     sweeper = Sweeper(
@@ -167,7 +175,12 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         sandbox=sandbox,
         verifier=verifier,
         media=MediaService(
-            database=database, reads=reads, storage=storage, upload_saga=upload_saga, delete_saga=delete_saga
+            database=database,
+            reads=reads,
+            lists=lists,
+            storage=storage,
+            upload_saga=upload_saga,
+            delete_saga=delete_saga,
         ),
         content=ContentService(database, reads),
         upload_limiter=RateLimiter(settings.uploads_per_minute),

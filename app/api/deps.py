@@ -74,6 +74,11 @@ async def current_user(
 CurrentUser = Annotated[Principal, Depends(current_user)]
 
 
+async def signed_in(request: Request, services: Services) -> Principal:
+    """The same for who calls without FastAPI. Raises as `current_user` does."""
+    return await current_user(request, services, await _bearer(request))
+
+
 async def uploader(request: Request, services: ServicesDep, user: CurrentUser) -> Principal:
     """A caller who may begin an upload now. Raises ShuttingDown and TooManyRequests."""
     if is_draining(request.scope.get("state", {})):

@@ -42,7 +42,7 @@ _REPLAYED = {
 }
 _FILE_HEADERS = {
     "ETag": _header(
-        "Strong validator: the SHA-256 of the file.",
+        "Strong validator: the SHA-256 of the file; of a public picture, video or audio its name.",
         '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
     ),
     "Last-Modified": _header("When the file was stored.", "Sun, 22 Nov 2026 12:00:00 GMT"),
@@ -51,9 +51,11 @@ _FILE_HEADERS = {
 _BODY_HEADERS = {
     "Content-Disposition": _header("Name and manner (RFC 6266).", 'attachment; filename="mission photo.jpg"'),
     "Accept-Ranges": _header("Parts may be asked for.", "bytes"),
+}
+_DIGEST = {
     "Repr-Digest": _header(
         "Checksum of the whole file (RFC 9530).", "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:"
-    ),
+    )
 }
 
 
@@ -95,20 +97,21 @@ def changed() -> Responses:
     return {200: {"description": "As it is now.", "headers": _ETAG}}
 
 
-def file_answers() -> Responses:
-    """200, 206 and 304 of the routes that hand out bytes."""
+def file_answers(*, with_digest: bool) -> Responses:
+    """200, 206 and 304 of the routes that hand out bytes; with_digest: of those that always know their checksum."""
+    body = _FILE_HEADERS | _BODY_HEADERS | (_DIGEST if with_digest else {})
     content = {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     ranged = {"Content-Range": _header("Which part this is; not with several parts.", "bytes 0-1023/184320")}
     return {
         200: {
             "description": "The file, as its own type.",
             "content": content,
-            "headers": _FILE_HEADERS | _BODY_HEADERS,
+            "headers": body,
         },
         206: {
             "description": "The parts asked for with `Range`; several come as `multipart/byteranges`.",
             "content": content,
-            "headers": _FILE_HEADERS | _BODY_HEADERS | ranged,
+            "headers": body | ranged,
         },
         304: {"description": "The client's copy is still good.", "headers": _FILE_HEADERS},
     }

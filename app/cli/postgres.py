@@ -16,7 +16,8 @@ def own_database_url(settings: Settings) -> Iterator[str]:
     if settings.DATABASE_URL is not None:
         yield settings.DATABASE_URL.get_secret_value()
         return
-    connections = settings.WORKERS * (settings.DATABASE_POOL_SIZE + 2) + 10
+    # Of each server process: sessions, single statements, the listener and two locks.
+    connections = settings.WORKERS * (2 * settings.DATABASE_POOL_SIZE + 3) + 10
     server = EmbeddedPostgres(settings.DATA_DIR, max_connections=max(100, connections))
     server.start()
     try:

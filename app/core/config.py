@@ -87,10 +87,11 @@ class Settings(BaseSettings):
     )
 
     READ_CACHE_TTL_S: float = Field(
-        1,
+        60,
         ge=0,
-        le=60,
-        description="How long public metadata is kept in memory; a change counts at once on its machine.",
+        le=3600,
+        description="How long public metadata is kept in memory; a change counts at once on its machine, and a moment "
+        "later on others. 0: not at all.",
     )
 
     # -- images ----------------------------------------------------------------------------------------------------

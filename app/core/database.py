@@ -26,7 +26,8 @@ from app.core.config import Settings
 from app.core.errors import DatabaseUnavailable
 from app.core.logging import get_logger
 from app.core.postgres.driver import ConnectionOptions, asyncpg_dsn, connect, is_lost, means_unavailable, ping
-from app.core.postgres.reads import ReadPool
+from app.core.postgres.notices import NoticeListener
+from app.core.postgres.statements import StatementPool
 
 log = get_logger(__name__)
 
@@ -65,9 +66,10 @@ class Database:
             statement_timeout_s=settings.DATABASE_STATEMENT_TIMEOUT_S,
             application_name=application_name,
         )
+        self._options = options
         self._pool_size = settings.DATABASE_POOL_SIZE
-        self.reads = ReadPool(options, size=settings.DATABASE_POOL_SIZE)
-        """Single rows without a session; connections of their own."""
+        self.statements = StatementPool(options, size=settings.DATABASE_POOL_SIZE)
+        """Single statements without a session; connections of their own."""
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=lambda: connect(options),
@@ -142,6 +144,12 @@ class Database:
             finally:
                 await connection.invalidate()  # closes it, with a time limit, and so frees the lock
 
+    def listener(
+        self, channel: str, *, on_notice: Callable[[str], None], on_hearing: Callable[[bool], None]
+    ) -> NoticeListener:
+        """A listener to NOTIFY on a connection of its own; see there."""
+        return NoticeListener(self._options, channel, on_notice=on_notice, on_hearing=on_hearing)
+
     async def run_sync(self, work: Callable[[Connection], Result]) -> Result:
         """Run synchronous `work` (a migration) on a connection of its own, without a time limit.
 
@@ -155,6 +163,7 @@ class Database:
         try:
             async with asyncio.timeout(self._timeout_s), self.read() as session:
                 opened = await (await session.connection()).get_raw_connection()
+                assert opened.driver_connection is not None
                 await ping(opened.driver_connection)
         except OSError as exc:  # TimeoutError is one
             raise DatabaseUnavailable from exc
@@ -183,7 +192,7 @@ class Database:
 
     async def close(self) -> None:
         """Close the connections that wait for work, within DATABASE_TIMEOUT_S; one in use ends with its session."""
-        await self.reads.close()
+        await self.statements.close()
         for engine in (self._engine, self._separate_engine):
             await self._dispose(engine)
 

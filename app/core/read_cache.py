@@ -2,7 +2,7 @@
 
 Each entry remembers the mark of its subject's slot in a small file that all server processes map into memory. Who
 changes a subject puts a new random mark there after the COMMIT and before the answer, so no process serves what was
-true before. On other machines a change shows after `ttl_s` at the latest. Knows nothing of media.
+true before. Who learns of changes elsewhere moves the marks in the same way. Knows nothing of media.
 """
 
 import mmap
@@ -74,6 +74,11 @@ class ReadCache(Generic[Value]):
         self._size = size
         self._ttl_s = ttl_s
         self._entries: OrderedDict[str, tuple[Value, str, Marks, float]] = OrderedDict()
+
+    def keep_for(self, ttl_s: float) -> None:
+        """From now on keep values for `ttl_s` seconds, and none of those that are kept now."""
+        self._ttl_s = ttl_s
+        self._entries.clear()
 
     def get(self, key: str) -> Value | None:
         """What was put under `key`, unless it is old or its subject has changed."""

@@ -45,8 +45,8 @@ class _Worker:
 class Supervisor:
     """Runs `workers` processes of `target(listener)`; `run()` returns the exit code of the whole.
 
-    target: runs in the child; what it inherits from here it must not share by mistake.  grace_s: how long a worker may take to
-    finish after SIGTERM before it is killed.
+    target: runs in the child; what it inherits from here it must not share by mistake.  grace_s: how long a worker may
+    take to finish after SIGTERM before it is killed.
     """
 
     def __init__(

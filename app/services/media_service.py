@@ -5,41 +5,24 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
 import orjson
 
 from app.core.database import Database
-from app.core.errors import ContentNotFound, InvalidField, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
+from app.core.errors import ContentNotFound, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
 from app.core.media_types import MediaType
 from app.core.paging import Cursor
 from app.core.processing.contract import JsonObject
 from app.core.storage import StorageManager
 from app.models import Media, MediaWaveform
 from app.repositories.content_repository import ContentRepository
+from app.repositories.media_list_reader import MediaFilter
 from app.repositories.media_reader import MediaRecord
-from app.repositories.media_repository import EXACT_COUNT_CAP, MediaFilter, MediaRepository
+from app.repositories.media_repository import MediaRepository
 from app.services.delete_saga import DeleteSaga
+from app.services.media_lists import CountMode, MediaLists, MediaPage
 from app.services.public_reads import PublicReads
 from app.services.upload_saga import UploadOutcome, UploadRequest, UploadSaga
-
-MAX_OFFSET = 2**31
-
-
-class CountMode(StrEnum):
-    """How hard a list tries to know its total. Unset: exact while that is cheap, an estimate beyond."""
-
-    EXACT = "exact"
-    ESTIMATED = "estimated"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class MediaPage:
-    items: Sequence[Media]
-    total: int | None
-    total_is_estimate: bool
-    next_cursor: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +52,24 @@ class MediaService:
         *,
         database: Database,
         reads: PublicReads,
+        lists: MediaLists,
         storage: StorageManager,
         upload_saga: UploadSaga,
         delete_saga: DeleteSaga,
     ) -> None:
         self._database = database
         self._reads = reads
+        self._lists = lists
         self._storage = storage
         self._upload_saga = upload_saga
         self._delete_saga = delete_saga
 
     async def upload_media(self, request: UploadRequest) -> UploadOutcome:
         """Store a file and its row; see `upload_saga` for the way and the errors."""
-        return await self._upload_saga.run(request)
+        try:
+            return await self._upload_saga.run(request)
+        finally:
+            self._lists.changed()  # also when nobody knows whether the COMMIT went through
 
     async def get_media(self, media_id: uuid.UUID) -> MediaRecord:
         """One media, read only. Raises MediaNotFound."""
@@ -90,31 +78,20 @@ class MediaService:
             raise MediaNotFound
         return media
 
-    async def get_media_for_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[Media]:
+    async def get_media_for_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[MediaRecord]:
         """All media of a content, oldest first. Raises ContentNotFound."""
-        async with self._database.read() as session:
-            found = await MediaRepository(session).for_content(content_id, media_type)
-            if not found and not await ContentRepository(session).exists(content_id):
-                raise ContentNotFound
+        found = await self._lists.of_content(content_id, media_type)
+        if not found:
+            async with self._database.read() as session:
+                if not await ContentRepository(session).exists(content_id):
+                    raise ContentNotFound
         return found
 
     async def list_media(
         self, wanted: MediaFilter, *, page: int, page_size: int, cursor: Cursor | None, count: CountMode | None
     ) -> MediaPage:
         """One page, newest first. page: from 1, ignored with a cursor.  Raises InvalidField for an absurd page."""
-        offset = (page - 1) * page_size
-        if offset > MAX_OFFSET:
-            raise InvalidField("page", "is too large; use cursor to go on from a page.")
-        async with self._database.read() as session:
-            repository = MediaRepository(session)
-            total, is_estimate = await _total(repository, wanted, count)
-            if cursor is not None:
-                items = await repository.page_after(wanted, cursor, limit=page_size)
-            else:
-                known = None if is_estimate else total
-                items = await _page(repository, wanted, offset=offset, limit=page_size, total=known)
-        last = items[-1] if len(items) == page_size else None
-        return MediaPage(items, total, is_estimate, Cursor(last.created_at, last.id) if last else None)
+        return await self._lists.page(wanted, page=page, page_size=page_size, cursor=cursor, count=count)
 
     async def check_may_change(self, media_id: uuid.UUID, user_id: uuid.UUID) -> None:
         """Raises MediaNotFound or PermissionDenied; asked before the body of an update is read."""
@@ -143,6 +120,7 @@ class MediaService:
             await self._delete_saga.run(media_id, user_id=user_id)
         finally:
             self._reads.changed(media_id)
+            self._lists.changed()
 
     async def get_stored_file(self, media_id: uuid.UUID) -> StoredFile:
         """The file of a media, for a download. Raises MediaNotFound and StoredFileNotFound."""
@@ -180,31 +158,6 @@ def page_count(total: int, page_size: int) -> int:
 def _require_uploader(media: Media | MediaRecord, user_id: uuid.UUID) -> None:
     if media.uploaded_by != user_id:
         raise PermissionDenied("Only the uploader may change this media.")
-
-
-async def _total(repository: MediaRepository, wanted: MediaFilter, count: CountMode | None) -> tuple[int | None, bool]:
-    match count:
-        case CountMode.NONE:
-            return None, False
-        case CountMode.EXACT:
-            return await repository.count(wanted, cap=None), False
-        case CountMode.ESTIMATED:
-            return await repository.estimated_count(wanted), True
-        case None:
-            total = await repository.count(wanted, cap=EXACT_COUNT_CAP)
-            if total <= EXACT_COUNT_CAP:
-                return total, False
-            return max(total, await repository.estimated_count(wanted)), True
-
-
-async def _page(
-    repository: MediaRepository, wanted: MediaFilter, *, offset: int, limit: int, total: int | None
-) -> Sequence[Media]:
-    """The page by the nearer end of the index, when the exact total tells which that is."""
-    if total is None or offset <= total // 2:
-        return await repository.page(wanted, offset=offset, limit=limit)
-    count = min(limit, total - offset)
-    return await repository.page_from_end(wanted, skip=total - offset - count, limit=count) if count > 0 else []
 
 
 def _main_file(media: MediaRecord, key: str) -> StoredFile:

@@ -1,14 +1,21 @@
-"""The reads that public traffic is made of: a media by id, a stored file by key. Short queries, kept for a moment.
+"""The reads that public traffic is made of: a media by id, a stored file by key. Short queries, kept for a while.
 
-Who changes or deletes a media says so here (`changed`), after the COMMIT and before the answer.
+Who changes or deletes a media says so here (`changed`), after the COMMIT and before the answer. What others change,
+other machines and people with psql, the database tells (migration 0002) a moment after their COMMIT. While nobody
+listens to it, values are kept for a second only.
 """
 
 import uuid
+from typing import Final
 
 from app.core.read_cache import ChangeMarks, ReadCache
 from app.repositories.media_reader import MediaReader, MediaRecord
 
-_CACHED_MEDIA = 10_000
+CHANGE_CHANNEL: Final = "media_changed"
+"""Where the database tells the id of each media that was updated or deleted, or EVERYTHING."""
+EVERYTHING: Final = "*"
+UNHEARD_TTL_S: Final = 1.0
+_CACHED_MEDIA: Final = 10_000
 
 
 class PublicReads:
@@ -16,8 +23,10 @@ class PublicReads:
 
     def __init__(self, reader: MediaReader, marks: ChangeMarks, *, ttl_s: float) -> None:
         self._reader = reader
+        """ttl_s: how long a read is kept while changes are heard of."""
         self._marks = marks
-        self._cache: ReadCache[MediaRecord] = ReadCache(marks, size=_CACHED_MEDIA, ttl_s=ttl_s)
+        self._ttl_s = ttl_s
+        self._cache: ReadCache[MediaRecord] = ReadCache(marks, size=_CACHED_MEDIA, ttl_s=min(ttl_s, UNHEARD_TTL_S))
 
     async def media(self, media_id: uuid.UUID) -> MediaRecord | None:
         """One media, at most as old as the last answered change."""
@@ -51,3 +60,14 @@ class PublicReads:
     def many_changed(self) -> None:
         """An unknown number of media was changed, as when their content goes."""
         self._marks.change_all()
+
+    def told(self, notice: str) -> None:
+        """The database says that something was changed."""
+        if notice == EVERYTHING:
+            self.many_changed()
+        else:
+            self._marks.change(notice)
+
+    def hearing(self, is_hearing: bool) -> None:
+        """Whether every change will be told from now on."""
+        self._cache.keep_for(self._ttl_s if is_hearing else min(self._ttl_s, UNHEARD_TTL_S))

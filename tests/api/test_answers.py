@@ -1,14 +1,18 @@
 """Answers are what their models in the OpenAPI document say, and a cached read is never behind an answered change."""
 
+import asyncio
 import uuid
+from collections.abc import Callable
+from pathlib import Path
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
 from app.schemas.content import ContentList, ContentWithMedia
 from app.schemas.media import MediaList, MediaResponse
 from tests.fixtures.api import CONTENT, MEDIA, Api, ApiFactory
-from tests.fixtures.live_service import LiveServiceFactory
+from tests.fixtures.live_service import LiveService, LiveServiceFactory
 from tests.fixtures.pictures import png
 
 
@@ -69,3 +73,29 @@ async def test_a_change_shows_at_once_in_every_server_process(make_live_service:
             assert {(await service.fresh_get(url)).json()["filename"] for _ in range(4)} == {f"{number}.txt"}
             await client.delete(url)
             assert {(await service.fresh_get(url)).status_code for _ in range(4)} == {404}
+
+
+async def test_a_change_on_another_machine_shows_a_moment_later(
+    make_live_service: LiveServiceFactory, fresh_database_url: str, tmp_path: Path
+) -> None:
+    # Two services without a common DATA_DIR have only the database to tell each other.
+    shared = {"DATABASE_URL": fresh_database_url, "UPLOAD_DIR": str(tmp_path / "store"), "READ_CACHE_TTL_S": "3600"}
+    here, there = make_live_service(**shared), make_live_service(**shared)
+    async with here.client(uuid.uuid4()) as client:
+        reply = await client.post(
+            f"{MEDIA}/upload", files={"file": ("a.txt", b"text")}, data={"media_type": "document"}
+        )
+        url = f"{MEDIA}/{reply.json()['id']}"
+        assert (await there.fresh_get(url)).json()["filename"] == "a.txt"
+        await client.put(url, json={"filename": "b.txt"})
+        assert await _becomes(there, url, lambda answer: answer.json().get("filename") == "b.txt")
+        await client.delete(url)
+        assert await _becomes(there, url, lambda answer: answer.status_code == 404)
+
+
+async def _becomes(service: LiveService, url: str, condition: Callable[[httpx.Response], bool]) -> bool:
+    for _ in range(100):
+        if condition(await service.fresh_get(url)):
+            return True
+        await asyncio.sleep(0.05)
+    return False

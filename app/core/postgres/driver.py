@@ -1,6 +1,8 @@
 """The edge to asyncpg, its only importer: how a connection is opened, and which failures mean "cannot be reached"."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
@@ -37,6 +39,22 @@ class ConnectionOptions:
     connect_timeout_s: float
     statement_timeout_s: float | None
     application_name: str
+
+
+class Asked(Protocol):
+    """What is used of asyncpg's connection to ask something whose answer does not matter."""
+
+    async def execute(self, query: str, *args: object) -> object: ...
+
+    def terminate(self) -> None: ...
+
+
+class Listening(Asked, Protocol):
+    """What is used of asyncpg's connection to hear of notices."""
+
+    async def add_listener(self, channel: str, callback: Callable[[object, int, str, object], None]) -> None: ...
+
+    def add_termination_listener(self, callback: Callable[[object], None]) -> None: ...
 
 
 def asyncpg_dsn(url: str) -> str:
@@ -85,15 +103,24 @@ async def connect(options: ConnectionOptions) -> "asyncpg.Connection[asyncpg.Rec
         raise DatabaseUnavailable from exc
 
 
-async def ping(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def ping(connection: Asked) -> None:
     """One round trip, without a transaction. Raises OSError (also TimeoutError) when the connection is dead.
 
     A connection that does not answer, also within the caller's patience, is dropped: the pool would say goodbye to it
     first, and wait two seconds for a silent server to say it too.
     """
+    await _ask(connection, "SELECT 1")
+
+
+async def say(connection: Asked, channel: str, payload: str) -> None:
+    """NOTIFY whoever listens to `channel`. Raises OSError (also TimeoutError) when the connection is dead."""
+    await _ask(connection, "SELECT pg_notify($1, $2)", channel, payload)
+
+
+async def _ask(connection: Asked, query: str, *args: str) -> None:
     has_answered = False
     try:
-        await connection.execute("SELECT 1")
+        await connection.execute(query, *args)
         has_answered = True
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
         raise ConnectionError from exc

@@ -16,9 +16,10 @@ from app.core.filenames import clean_display_name
 from app.core.http_ranges import is_not_modified
 from app.core.media_types import MediaType
 from app.core.paging import decode_cursor
-from app.repositories.media_repository import MediaFilter
+from app.repositories.media_list_reader import MediaFilter
 from app.schemas.media import EXAMPLE_CURSOR, MediaList, MediaResponse, MediaUpdate, Message
-from app.services.media_service import CountMode, MediaChanges, page_count
+from app.services.media_lists import CountMode
+from app.services.media_service import MediaChanges, page_count
 from app.services.upload_saga import UploadRequest
 
 router = APIRouter(prefix="/media", tags=["media"])
@@ -112,11 +113,11 @@ async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signat
     return JsonReply(
         {
             "items": [media_document(media, services.storage) for media in found.items],
-            "total": found.total,
-            "total_is_estimate": found.total_is_estimate,
+            "total": found.total.count,
+            "total_is_estimate": found.total.is_estimate,
             "page": page,
             "page_size": page_size,
-            "pages": None if found.total is None else page_count(found.total, page_size),
+            "pages": None if found.total.count is None else page_count(found.total.count, page_size),
             "next_cursor": found.next_cursor.encode() if found.next_cursor else None,
         }
     )

@@ -1,0 +1,108 @@
+"""The lists of media: prepared statements, each of which walks an index; see `core/postgres/statements`."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.core.media_types import MediaType
+from app.core.paging import Cursor
+from app.core.postgres.statements import StatementPool
+from app.repositories.media_reader import COLUMNS, MediaRecord, record_of
+
+EXACT_COUNT_CAP = 10_000
+"""Counting up to here costs 1 ms however large the table is (measured on 1 M rows, 2026-11)."""
+
+_NEWEST_FIRST, _OLDEST_FIRST = "created_at DESC, id DESC", "created_at, id"
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFilter:
+    """What a list is narrowed to; None leaves that side open."""
+
+    media_type: MediaType | None = None
+    uploaded_by: uuid.UUID | None = None
+    content_id: uuid.UUID | None = None
+
+
+class MediaListReader:
+    def __init__(self, pool: StatementPool) -> None:
+        self._pool = pool
+
+    async def newest(self, wanted: MediaFilter, *, limit: int) -> Sequence[MediaRecord]:
+        """The `limit` newest media, newest first."""
+        return await self._near(_Statement(wanted), limit)
+
+    async def after(self, wanted: MediaFilter, cursor: Cursor, *, limit: int) -> Sequence[MediaRecord]:
+        """`limit` media that come after `cursor`, newest first; the same cost on every page."""
+        return await self._near(_Statement(wanted, after=cursor), limit)
+
+    async def from_newest(self, wanted: MediaFilter, *, skip: int, limit: int) -> Sequence[MediaRecord]:
+        """`limit` media after the `skip` newest ones, newest first; the cost grows with `skip`."""
+        return await self._far(_Statement(wanted), _NEWEST_FIRST, skip, limit)
+
+    async def from_oldest(self, wanted: MediaFilter, *, skip: int, limit: int) -> Sequence[MediaRecord]:
+        """`limit` media before the `skip` oldest ones, newest first as well: the way to the last pages."""
+        return await self._far(_Statement(wanted), _OLDEST_FIRST, skip, limit)
+
+    async def of_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[MediaRecord]:
+        """All media of a content, oldest first; idx_media_content_id."""
+        statement = _Statement(MediaFilter(media_type, content_id=content_id))
+        return await self._records(statement, f"SELECT {COLUMNS} {statement.source} ORDER BY {_OLDEST_FIRST}")
+
+    async def count(self, wanted: MediaFilter, *, cap: int | None) -> int:
+        """How many media match; counting stops at `cap` + 1 when there is a cap."""
+        statement = _Statement(wanted)
+        matching = f"SELECT {statement.source}" + ("" if cap is None else f" LIMIT {cap + 1}")
+        counted = f"SELECT count(*) FROM ({matching}) AS matching"  # noqa: S608 - all of the text is ours
+        (row,) = await self._pool.fetch(counted, *statement.values)
+        return int(row["count"])
+
+    async def estimated_count(self, wanted: MediaFilter) -> int:
+        """The planner's guess of how many media match: from its statistics, without reading rows."""
+        statement = _Statement(wanted)
+        (row,) = await self._pool.fetch(f"EXPLAIN (FORMAT JSON) SELECT {statement.source}", *statement.values)
+        return int(json.loads(row["QUERY PLAN"])[0]["Plan"]["Plan Rows"])
+
+    async def _near(self, statement: "_Statement", limit: int) -> Sequence[MediaRecord]:
+        # A number in the text lets PostgreSQL keep one plan, which saves half of its work. Where a value decides which
+        # index is right, the number is a value too: then plans for the values look cheaper, and are made each time.
+        limit_place = str(limit) if statement.has_one_plan else statement.place(limit)
+        return await self._records(
+            statement, f"SELECT {COLUMNS} {statement.source} ORDER BY {_NEWEST_FIRST} LIMIT {limit_place}"
+        )
+
+    async def _far(self, statement: "_Statement", order: str, skip: int, limit: int) -> Sequence[MediaRecord]:
+        # The ids are found in the index alone and only the rows of the page are read, which makes deep pages about
+        # five times cheaper (measured on 1 M rows: 298 ms by plain OFFSET, 63 ms ids-first).
+        places = f"LIMIT {statement.place(limit)} OFFSET {statement.place(skip)}"
+        ids = f"SELECT id {statement.source} ORDER BY {order} {places}"
+        page = f"FROM media WHERE id = ANY (ARRAY({ids})) ORDER BY {_NEWEST_FIRST}"
+        return await self._records(statement, f"SELECT {COLUMNS} {page}")
+
+    async def _records(self, statement: "_Statement", query: str) -> Sequence[MediaRecord]:
+        return [record_of(row) for row in await self._pool.fetch(query, *statement.values)]
+
+
+class _Statement:
+    """`source` is FROM and WHERE of the media that are wanted, `values` what stands in for its places."""
+
+    def __init__(self, wanted: MediaFilter, *, after: Cursor | None = None) -> None:
+        self.values: list[object] = []
+        self.has_one_plan = wanted.uploaded_by is None and wanted.content_id is None
+        conditions = []
+        if wanted.media_type is not None:
+            # In the text, and so in the plan: some types are rare. It is one of four words of ours.
+            conditions.append(f"media_type = '{wanted.media_type.value}'")
+        if wanted.uploaded_by is not None:
+            conditions.append(f"uploaded_by = {self.place(wanted.uploaded_by)}")
+        if wanted.content_id is not None:
+            conditions.append(f"content_id = {self.place(wanted.content_id)}")
+        if after is not None:
+            conditions.append(f"(created_at, id) < ({self.place(after.created_at)}, {self.place(after.id)})")
+        self.source = "FROM media" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+
+    def place(self, value: object) -> str:
+        """Where `value` goes in the text."""
+        self.values.append(value)
+        return f"${len(self.values)}"

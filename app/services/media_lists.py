@@ -1,0 +1,173 @@
+"""Pages of media and how many there are, read cheaply: what many requests would find out again is kept for a moment.
+
+Exact totals and where pages begin are right as soon as an upload or a delete was answered (`changed`), in every process
+of the machine; what other machines add shows within a second. Estimates are kept longer: they say that they are
+estimates, and the planner's statistics are minutes old anyway.
+"""
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from app.core.errors import InvalidField
+from app.core.media_types import MediaType
+from app.core.paging import Cursor
+from app.core.read_cache import ChangeMarks, Marks, ReadCache
+from app.repositories.media_list_reader import EXACT_COUNT_CAP, MediaFilter, MediaListReader
+from app.repositories.media_reader import MediaRecord
+
+MAX_OFFSET: Final = 2**31
+EXACT_TTL_S: Final = 1.0
+ESTIMATE_TTL_S: Final = 5.0
+
+_KEPT: Final = 1_000  # of each kind, at a few hundred bytes
+_MEMBERSHIP: Final = "which media there are"
+_STATISTICS: Final = "statistics about media"  # nobody says when they change
+
+
+class CountMode(StrEnum):
+    """How hard a list tries to know its total. Unset: exact while that is cheap, an estimate beyond."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many media match; None when nobody wanted to know."""
+
+    count: int | None
+    is_estimate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPage:
+    items: Sequence[MediaRecord]
+    total: Total
+    next_cursor: Cursor | None
+
+
+class _Place(NamedTuple):
+    """Where a page begins: after the row `before`, as it was counted off at `counted_at_s`."""
+
+    before: Cursor
+    counted_at_s: float
+
+
+class MediaLists:
+    """One per process; the marks are shared by all processes of the machine."""
+
+    def __init__(self, reader: MediaListReader, marks: ChangeMarks, *, ttl_s: float) -> None:
+        """ttl_s: how long anything but an estimate may be kept at all; 0 keeps nothing."""
+        self._reader = reader
+        self._marks = marks
+        self._ttl_s = min(ttl_s, EXACT_TTL_S)
+        self._exact: ReadCache[int] = ReadCache(marks, size=_KEPT, ttl_s=self._ttl_s)
+        self._places: ReadCache[_Place] = ReadCache(marks, size=_KEPT, ttl_s=self._ttl_s)
+        self._many: ReadCache[bool] = ReadCache(marks, size=_KEPT, ttl_s=ESTIMATE_TTL_S)
+        self._estimates: ReadCache[int] = ReadCache(marks, size=_KEPT, ttl_s=ESTIMATE_TTL_S)
+
+    def changed(self) -> None:
+        """Media came or went; to be said after the COMMIT and before the answer."""
+        self._marks.change(_MEMBERSHIP)
+
+    async def of_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[MediaRecord]:
+        """All media of a content, oldest first."""
+        return await self._reader.of_content(content_id, media_type)
+
+    async def page(
+        self, wanted: MediaFilter, *, page: int, page_size: int, cursor: Cursor | None, count: CountMode | None
+    ) -> MediaPage:
+        """One page, newest first. page: from 1, ignored with a cursor. Raises InvalidField for an absurd page."""
+        offset = (page - 1) * page_size
+        if offset > MAX_OFFSET:
+            raise InvalidField("page", "is too large; use cursor to go on from a page.")
+        if cursor is not None:
+            items = await self._reader.after(wanted, cursor, limit=page_size)
+            total = await self._total(wanted, count)
+        elif offset == 0:
+            items = await self._reader.newest(wanted, limit=page_size)
+            # A first page that is not full is all there is.
+            is_all = len(items) < page_size and count in (None, CountMode.EXACT)
+            total = Total(len(items)) if is_all else await self._total(wanted, count)
+        else:
+            marks = self._marks.of(_MEMBERSHIP)  # before the total, by which the page may be counted off
+            total = await self._total(wanted, count)
+            items = await self._far_page(wanted, offset, page_size, total, marks)
+        return MediaPage(items, total, _end_of(items) if len(items) == page_size else None)
+
+    async def _total(self, wanted: MediaFilter, count: CountMode | None) -> Total:
+        match count:
+            case CountMode.NONE:
+                return Total(None)
+            case CountMode.EXACT:
+                return Total(await self._reader.count(wanted, cap=None))
+            case CountMode.ESTIMATED:
+                return Total(await self._estimate(wanted), is_estimate=True)
+            case None:
+                return await self._affordable_total(wanted)
+
+    async def _affordable_total(self, wanted: MediaFilter) -> Total:
+        key = _key(wanted)
+        if (exact := self._exact.get(key)) is not None:
+            return Total(exact)
+        if self._many.get(key) is None:
+            membership, statistics = self._marks.of(_MEMBERSHIP), self._marks.of(_STATISTICS)
+            found = await self._reader.count(wanted, cap=EXACT_COUNT_CAP)
+            if found <= EXACT_COUNT_CAP:
+                self._exact.put(key, found, subject=_MEMBERSHIP, marks=membership)
+                return Total(found)
+            self._many.put(key, True, subject=_STATISTICS, marks=statistics)
+        return Total(max(EXACT_COUNT_CAP + 1, await self._estimate(wanted)), is_estimate=True)
+
+    async def _estimate(self, wanted: MediaFilter) -> int:
+        key = _key(wanted)
+        if (known := self._estimates.get(key)) is not None:
+            return known
+        marks = self._marks.of(_STATISTICS)
+        estimate = await self._reader.estimated_count(wanted)
+        self._estimates.put(key, estimate, subject=_STATISTICS, marks=marks)
+        return estimate
+
+    async def _far_page(
+        self, wanted: MediaFilter, offset: int, limit: int, total: Total, marks: Marks
+    ) -> Sequence[MediaRecord]:
+        """A page after the first: from where it is known to begin, else counted off."""
+        place, now_s = self._places.get(_key(wanted, offset)), time.monotonic()
+        if place is not None and now_s - place.counted_at_s <= self._ttl_s:
+            items = await self._reader.after(wanted, place.before, limit=limit)
+        else:
+            rows = await self._counted_off(wanted, offset, limit, total)
+            if not rows:
+                return []
+            place, items = _Place(_end_of(rows[:1]), now_s), rows[1:]
+            self._places.put(_key(wanted, offset), place, subject=_MEMBERSHIP, marks=marks)
+        if len(items) == limit:
+            # As old as the place before it, or a walk page by page would carry its first place along for ever.
+            following = _Place(_end_of(items), place.counted_at_s)
+            self._places.put(_key(wanted, offset + limit), following, subject=_MEMBERSHIP, marks=marks)
+        return items
+
+    async def _counted_off(self, wanted: MediaFilter, offset: int, limit: int, total: Total) -> Sequence[MediaRecord]:
+        """The row before the page and the page, from the end that is nearer; empty beyond the oldest.
+
+        Which end is nearer is known when the total is exact.
+        """
+        if total.count is None or total.is_estimate or offset <= total.count // 2:
+            return await self._reader.from_newest(wanted, skip=offset - 1, limit=limit + 1)
+        left = min(limit, total.count - offset)
+        if left <= 0:
+            return []
+        return await self._reader.from_oldest(wanted, skip=total.count - offset - left, limit=left + 1)
+
+
+def _end_of(items: Sequence[MediaRecord]) -> Cursor:
+    return Cursor(items[-1].created_at, items[-1].id)
+
+
+def _key(wanted: MediaFilter, offset: int = 0) -> str:
+    return f"{wanted.media_type} {wanted.uploaded_by} {wanted.content_id} {offset}"
