@@ -50,6 +50,14 @@ class FileType:
     stored_as: str | None = None
     """MIME type of the stored file where it differs: browsers do not show HEIC."""
 
+    def stored_extension(self, filename: str) -> str:
+        """The extension of a file that is kept as it came: that of `filename` when it stands for this type first.
+
+        So the extension of a stored file tells its type, also to a proxy: `a.mp4` with sound alone becomes `.m4a`.
+        """
+        extension = extension_of(filename)
+        return extension if by_extension(extension)[:1] == (self,) else self.extensions[0]
+
 
 _OOXML = "application/vnd.openxmlformats-officedocument"
 

@@ -159,3 +159,9 @@ def test_the_extension_stays_when_the_type_allows_it(tmp_path: Path) -> None:
     path = write_audio(tmp_path / "a", container="ogg", codec="libopus", rate=48_000, seconds=0.2)
     assert heard(path, "audio/ogg", filename="a.OPUS").extension == "opus"
     assert heard(path, "audio/ogg", filename="a.mp3").extension == "ogg"
+
+
+def test_an_extension_that_means_video_first_is_not_kept_for_sound(tmp_path: Path) -> None:
+    path = write_audio(tmp_path / "a.m4a", container="ipod", codec="aac", seconds=0.5)
+    for name, kept in (("a.m4b", "m4b"), ("a.mp4", "m4a"), ("a.aac", "m4a")):
+        assert heard(path, "audio/mp4", filename=name).extension == kept

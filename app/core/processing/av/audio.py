@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from app.core.errors import UnreadableFile
-from app.core.media_types import FileType, extension_of
+from app.core.media_types import FileType
 from app.core.processing import pictures, placeholders
 from app.core.processing.av import av_tags, waveform
 from app.core.processing.av.av_container import (
@@ -71,10 +71,9 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     box = (job.options.thumbnail_width_px, job.options.thumbnail_height_px)
     thumbnail = pictures.save_rendition(picture, Path(job.output_dir) / "thumbnail.jpg", box=box) if picture else None
     facts["has_cover"] = cover is not None
-    extension = extension_of(job.filename)
     return ProcessedFile(
         mime_type=file_type.mime_type,
-        extension=extension if extension in file_type.extensions else file_type.extensions[0],
+        extension=file_type.stored_extension(job.filename),
         duration_s=heard.duration_s,
         properties=facts | (placeholders.of(cover) if cover else {}),
         thumbnail=thumbnail,

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from app.core.errors import UnreadableFile
-from app.core.media_types import FileType, extension_of
+from app.core.media_types import FileType
 from app.core.processing import pictures, placeholders
 from app.core.processing.av import av_tags, frame_search, hdr, poster
 from app.core.processing.av.av_container import (
@@ -61,10 +61,9 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
         facts["hdr"] = hdr.is_hdr(transfer)
         width, height = _shown_size(coded, turn, pixel_aspect=aspect)
         large, small, placeholder = _pictures(job, frame, aspect=aspect)
-    extension = extension_of(job.filename)
     return ProcessedFile(
         mime_type=file_type.mime_type,
-        extension=extension if extension in file_type.extensions else file_type.extensions[0],
+        extension=file_type.stored_extension(job.filename),
         width_px=width,
         height_px=height,
         duration_s=duration_s,
