@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -57,33 +58,36 @@ async def file_response(request: Request, file: StoredFile, storage: StorageMana
     """
     headers = _headers(file, delivery)
     asked = request.headers
+    if_none_match, if_modified_since = asked.get("if-none-match"), asked.get("if-modified-since")
+    last_modified = file.last_modified
+    if last_modified is None and if_modified_since is not None and if_none_match is None:
+        last_modified = (await storage.stat(file.key)).modified_at
     if is_not_modified(
-        if_none_match=asked.get("if-none-match"),
-        if_modified_since=asked.get("if-modified-since"),
-        etag=file.etag,
-        last_modified=file.last_modified,
+        if_none_match=if_none_match, if_modified_since=if_modified_since, etag=file.etag, last_modified=last_modified
     ):
         return Response(status_code=304, headers=_without(headers, "Content-Type", "Content-Disposition"))
-    if delivery.accel_redirect_prefix is not None:
-        size_bytes = (await storage.stat(file.key)).size_bytes
+    if request.method == "HEAD" or delivery.accel_redirect_prefix is not None:
+        found = await storage.stat(file.key)
+        dated = _dated(headers, file.last_modified or found.modified_at)
+        if delivery.accel_redirect_prefix is None:
+            return Response(headers=dated | {"Content-Length": str(found.size_bytes)})
         if request.method == "GET":
-            metrics.download_sent(size_bytes, by_proxy=True)
+            metrics.download_sent(found.size_bytes, by_proxy=True)
         # The proxy reads the file and answers ranges itself; an empty body tells it to.
-        return Response(headers={**headers, "X-Accel-Redirect": delivery.accel_redirect_prefix + quote(file.key)})
-    if request.method == "HEAD":
-        size_bytes = (await storage.stat(file.key)).size_bytes
-        return Response(headers={**headers, "Content-Length": str(size_bytes)})
+        return Response(headers=dated | {"X-Accel-Redirect": delivery.accel_redirect_prefix + quote(file.key)})
     opened = await storage.open_file(file.key)
     try:
+        last_modified = file.last_modified or opened.modified_at
         ranges = wanted_ranges(
             range_header=asked.get("range"),
             if_range=asked.get("if-range"),
             etag=file.etag,
-            last_modified=file.last_modified,
+            last_modified=last_modified,
             size_bytes=opened.size_bytes,
         )
         can_send_paths = "http.response.pathsend" in request.scope.get("extensions", {})
-        return _reply(opened, headers, ranges, storage.local_path(file.key) if can_send_paths else None)
+        path = storage.local_path(file.key) if can_send_paths else None
+        return _reply(opened, _dated(headers, last_modified), ranges, path)
     except BaseException:
         opened.close()
         raise
@@ -203,12 +207,17 @@ def _headers(file: StoredFile, delivery: Delivery) -> Mapping[str, str]:
         "Cache-Control": delivery.cache_control,
         "Accept-Ranges": "bytes",
         "ETag": file.etag,
-        "Last-Modified": http_date(file.last_modified),
     }
+    if file.last_modified is not None:
+        headers["Last-Modified"] = http_date(file.last_modified)
     if file.checksum_sha256 is not None:
         digest = base64.b64encode(bytes.fromhex(file.checksum_sha256)).decode()
         headers["Repr-Digest"] = f"sha-256=:{digest}:"
     return MappingProxyType(headers)
+
+
+def _dated(headers: Mapping[str, str], last_modified: datetime) -> dict[str, str]:
+    return {"Last-Modified": http_date(last_modified), **headers}
 
 
 def _without(headers: Mapping[str, str], *names: str) -> dict[str, str]:

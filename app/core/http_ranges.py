@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from functools import lru_cache
 
 from app.core.errors import RangeNotSatisfiable
 
@@ -32,19 +33,23 @@ class ByteRange:
         return f"bytes {self.start}-{self.start + self.length - 1}/{size_bytes}"
 
 
+@lru_cache(maxsize=4096)
 def http_date(moment: datetime) -> str:
     """`moment` in the form of RFC 9110 section 5.6.7, whole seconds."""
     return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
 
 
 def is_not_modified(
-    *, if_none_match: str | None, if_modified_since: str | None, etag: str, last_modified: datetime
+    *, if_none_match: str | None, if_modified_since: str | None, etag: str, last_modified: datetime | None
 ) -> bool:
-    """Whether the client's copy is still good: 304 (RFC 9110 section 13.2.2, where If-None-Match goes first)."""
+    """Whether the client's copy is still good: 304 (RFC 9110 section 13.2.2, where If-None-Match goes first).
+
+    last_modified: None when nobody knows; then no date says that a copy is good.
+    """
     if if_none_match is not None:
         return _matches_weakly(if_none_match, etag)
     since = _parse_date(if_modified_since)
-    return since is not None and last_modified.replace(microsecond=0) <= since
+    return since is not None and last_modified is not None and last_modified.replace(microsecond=0) <= since
 
 
 def wanted_ranges(

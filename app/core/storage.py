@@ -7,11 +7,10 @@ before the dot (`…_thumb.jpg`). The name of the client gives a key its looks o
 import re
 import unicodedata
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote
 
 from app.core.errors import StoredFileNotFound
 from app.core.staging import Staging, StagingArea
@@ -53,7 +52,7 @@ class StorageManager:
 
     def path_of(self, key: str) -> str:
         """The URL path of a stored file, without host; what column `url` holds."""
-        return FILES_PATH + quote(key)
+        return FILES_PATH + key  # its form has nothing that a URL would write differently
 
     def url_of(self, key: str) -> str:
         """The public URL of a stored file."""
@@ -75,16 +74,15 @@ class StorageManager:
     # -- bytes ---------------------------------------------------------------------------------------------------
 
     def area(self) -> AbstractAsyncContextManager[StagingArea]:
-        """A staging directory for one upload, removed on exit."""
+        """A staging place for one upload, removed on exit."""
         return self.staging.area()
 
-    async def publish(self, files: Iterable[tuple[Path, str]]) -> None:
-        """Put staged files under their keys, in order; durable on return. What went before a failure stays.
+    async def publish(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Put staged files under their keys, in order; durable on return. What went before a failure may stay.
 
         Raises FileExistsError when a key is taken, StorageUnavailable, StorageFull.
         """
-        for staged, key in files:
-            await self._backend.publish(staged, key)
+        await self._backend.publish(files)
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Remove stored files; missing ones are no error. Raises StorageUnavailable at the first refusal."""

@@ -24,17 +24,6 @@ class IdempotencyRepository:
         )
         return (await self._session.execute(query)).scalar_one_or_none()
 
-    async def put(self, entry: IdempotencyKey) -> None:
-        """Remember `entry`; an expired one under the same key makes room. Violates the primary key in a race."""
-        await self._session.execute(
-            delete(IdempotencyKey).where(
-                IdempotencyKey.user_id == entry.user_id,
-                IdempotencyKey.key == entry.key,
-                IdempotencyKey.created_at <= func.now() - KEPT_FOR,
-            )
-        )
-        self._session.add(entry)
-
     async def remove_expired(self) -> int:
         result = await self._session.execute(
             delete(IdempotencyKey).where(IdempotencyKey.created_at <= func.now() - KEPT_FOR)

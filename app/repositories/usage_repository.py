@@ -4,7 +4,6 @@ import uuid
 from dataclasses import dataclass
 
 from sqlalchemy import text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.models.usage import UserUsage
@@ -19,27 +18,6 @@ class Usage:
 class UsageRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
-
-    async def of(self, user_id: uuid.UUID) -> Usage:
-        row = await self._session.get(UserUsage, user_id)
-        return Usage(row.file_count, row.stored_bytes) if row else Usage(0, 0)
-
-    async def add(self, user_id: uuid.UUID, *, size_bytes: int) -> Usage:
-        """Count one more file; returns the sum with it. The row stays locked until the transaction ends."""
-        statement = (
-            insert(UserUsage)
-            .values(user_id=user_id, file_count=1, stored_bytes=size_bytes)
-            .on_conflict_do_update(
-                index_elements=[UserUsage.user_id],
-                set_={
-                    "file_count": UserUsage.file_count + 1,
-                    "stored_bytes": UserUsage.stored_bytes + size_bytes,
-                },
-            )
-            .returning(UserUsage.file_count, UserUsage.stored_bytes)
-        )
-        row = (await self._session.execute(statement)).one()
-        return Usage(row.file_count, row.stored_bytes)
 
     async def subtract(self, user_id: uuid.UUID, *, size_bytes: int) -> None:
         await self._session.execute(

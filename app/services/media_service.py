@@ -35,7 +35,10 @@ class MediaChanges:
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """What it takes to hand a file out. `etag` is strong and quoted: the bytes under a key never change."""
+    """What it takes to hand a file out. `etag` is strong and quoted: the bytes under a key never change.
+
+    last_modified: None when it is what the storage says of the file.
+    """
 
     key: str
     filename: str
@@ -43,7 +46,7 @@ class StoredFile:
     charset: str | None
     etag: str
     checksum_sha256: str | None
-    last_modified: datetime
+    last_modified: datetime | None
 
 
 class MediaService:
@@ -190,7 +193,7 @@ def _by_its_key(media: MediaRecord, key: str) -> StoredFile:
         charset=None,
         etag=f'"{name}"',
         checksum_sha256=None,
-        last_modified=media.created_at,
+        last_modified=None,
     )
 
 

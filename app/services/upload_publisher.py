@@ -1,8 +1,8 @@
 """The last step of an upload: files and row come into being together, or not at all.
 
-    note      one short transaction writes the keys into the journal: bytes may exist from here on
-    place     each file: fsync, rename, fsync of its directory
-    record    one transaction inserts the row and strikes the keys out
+    note      one statement writes the keys into the journal: bytes may exist from here on
+    place     the files: fsync, rename, fsync of their directories
+    record    one statement inserts the row and strikes the keys out
 
 What fails is taken back at once where that is sure to work, and else by the sweep. In either case it is the journal
 that says whether the row came into being, never the error.
@@ -10,20 +10,16 @@ that says whether the row came into being, never the error.
 
 from collections.abc import Callable
 
-from sqlalchemy.exc import IntegrityError
-
 from app.core.config import Settings
 from app.core.database import Database
 from app.core.errors import DatabaseUnavailable, ServiceError, StorageUnavailable
 from app.core.logging import get_logger
+from app.core.postgres.statements import ConstraintViolated
 from app.core.storage import StorageManager
-from app.repositories.idempotency_repository import IdempotencyRepository
-from app.repositories.journal_repository import JournalRepository
-from app.repositories.media_repository import MediaRepository
-from app.repositories.usage_repository import UsageRepository
+from app.repositories.upload_ledger import RecordRefusal, RecordRefused, UploadLedger
 from app.services.in_flight import InFlight
 from app.services.leftovers import remove_noted
-from app.services.quota import hold_quota
+from app.services.quota import bytes_used_up, files_used_up, quota_of
 from app.services.upload_draft import Draft
 
 log = get_logger(__name__)
@@ -41,6 +37,7 @@ class UploadPublisher:
     ) -> None:
         self._settings = settings
         self._database = database
+        self._ledger = UploadLedger(database.statements)
         self._storage = storage
         self._in_flight = in_flight
         self._nudge_sweep = nudge_sweep
@@ -48,7 +45,7 @@ class UploadPublisher:
     async def publish(self, draft: Draft) -> None:
         """Make `draft` durable and visible. Run it under `finish`: it must not be stopped half way.
 
-        Raises QuotaExceeded, StorageFull, StorageUnavailable, DatabaseUnavailable, and IntegrityError when the content
+        Raises QuotaExceeded, StorageFull, StorageUnavailable, DatabaseUnavailable, and RecordRefused when the content
         has gone or the Idempotency-Key was used meanwhile; nothing stays behind then, or the sweep takes it away.
         """
         with self._in_flight.working_on(draft.keys):
@@ -63,9 +60,8 @@ class UploadPublisher:
 
     async def _note(self, draft: Draft) -> None:
         try:
-            async with self._database.transaction() as session:
-                JournalRepository(session).write(draft.keys, owner=self._storage.staging.owner)
-        except IntegrityError as exc:
+            await self._ledger.note(draft.keys, owner=self._storage.staging.owner)
+        except ConstraintViolated as exc:
             # Another upload drew the same random id and is on its way; the next try draws another one.
             raise StorageUnavailable from exc
 
@@ -83,21 +79,24 @@ class UploadPublisher:
             raise
 
     async def _record(self, draft: Draft) -> None:
-        media = draft.media
-        async with self._database.transaction() as session:
-            hold_quota(
-                self._settings,
-                await UsageRepository(session).add(media.uploaded_by, size_bytes=media.file_size or 0),
+        try:
+            await self._ledger.record(
+                draft.media,
+                keys=draft.keys,
+                quota=quota_of(self._settings),
+                waveform=draft.waveform,
+                text=draft.text,
+                idempotency=draft.idempotency,
             )
-            repository = MediaRepository(session)
-            repository.add(media)
-            await session.flush()
-            repository.add_facts(waveform=draft.waveform, document_text=draft.text)
-            if draft.idempotency is not None:
-                await IdempotencyRepository(session).put(draft.idempotency)
-            if await JournalRepository(session).clear(draft.keys) != len(draft.keys):
-                # A sweep took us for dead and removed the files: the row must not come into being.
-                raise StorageUnavailable
+        except RecordRefused as refused:
+            match refused.reason:
+                case RecordRefusal.FILES_OVER_QUOTA:
+                    raise files_used_up(self._settings) from refused
+                case RecordRefusal.BYTES_OVER_QUOTA:
+                    raise bytes_used_up(self._settings) from refused
+                case RecordRefusal.KEYS_TAKEN_AWAY:
+                    raise StorageUnavailable from refused
+            raise
 
     async def _undo(self, draft: Draft) -> None:
         try:

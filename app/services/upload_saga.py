@@ -4,8 +4,8 @@
     receive   the body streams into a staging file; counted, capped, hashed; no database connection is held
     check     form fields, checksum, replay of an earlier answer, malware
     process   a sandboxed worker finds out what the file is and makes what is stored
-    publish   keys into the journal (short transaction); files into place (fsync, rename, fsync); then one transaction
-              inserts the row and strikes the keys out
+    publish   keys into the journal (one statement); files into place (fsync, rename, fsync); then one statement inserts
+              the row and strikes the keys out
 
 A crash between any two steps leaves at most staging files and journal entries, which the sweep finishes.
 """
@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy.exc import IntegrityError
-
 from app.core.concurrency import Admission, finish
 from app.core.config import Settings
 from app.core.database import Database
@@ -27,14 +25,15 @@ from app.core.media_types import MediaType
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
 from app.core.processing.detection.signatures import sure_media_type
 from app.core.processing.sandbox import Sandbox
+from app.core.staging import StagingArea
 from app.core.storage import StorageManager
 from app.core.upload_stream import FORM_OVERHEAD_BYTES, ReceivedUpload, receive_upload
 from app.models import Media
-from app.repositories.constraints import violated_constraint
 from app.repositories.content_repository import ContentRepository
 from app.repositories.idempotency_repository import IdempotencyRepository
 from app.repositories.media_repository import MediaRepository
-from app.repositories.usage_repository import Usage, UsageRepository
+from app.repositories.upload_ledger import RecordRefusal, RecordRefused, UploadLedger
+from app.repositories.usage_repository import Usage
 from app.services.in_flight import InFlight
 from app.services.quota import hold_quota
 from app.services.upload_draft import Draft, make_draft
@@ -82,6 +81,7 @@ class UploadSaga:
     ) -> None:
         self._settings = settings
         self._database = database
+        self._ledger = UploadLedger(database.statements)
         self._storage = storage
         self._scanner = scanner
         self._sandbox = sandbox
@@ -110,7 +110,7 @@ class UploadSaga:
             if (replay := await self._earlier_answer(request, form)) is not None:
                 return UploadOutcome(replay, is_replay=True)
             await self._scanner.scan(area.incoming)
-            processed = await self._process(area.incoming, area.made, received)
+            processed = await self._process(area, received)
             draft = await make_draft(
                 self._storage,
                 user_id=request.user_id,
@@ -129,12 +129,10 @@ class UploadSaga:
         limit_bytes = self._settings.MAX_UPLOAD_SIZE
         if request.content_length is not None and request.content_length > limit_bytes + FORM_OVERHEAD_BYTES:
             raise BodyTooLarge(limit_bytes=limit_bytes)
-        async with self._database.read() as session:
-            if request.content_id is not None and not await ContentRepository(session).exists(request.content_id):
-                raise ContentNotFound
-            if self._settings.quota_bytes or self._settings.quota_files:
-                used = await UsageRepository(session).of(request.user_id)
-                hold_quota(self._settings, Usage(used.file_count + 1, used.stored_bytes + 1))
+        standing = await self._ledger.standing(request.user_id, request.content_id)
+        if request.content_id is not None and not standing.has_content:
+            raise ContentNotFound
+        hold_quota(self._settings, Usage(standing.usage.file_count + 1, standing.usage.stored_bytes + 1))
 
     async def _receive(self, request: UploadRequest, staged_path: Path) -> ReceivedUpload:
         return await receive_upload(
@@ -176,10 +174,10 @@ class UploadSaga:
 
     # -- process ---------------------------------------------------------------------------------------------------
 
-    async def _process(self, incoming: Path, made: Path, received: ReceivedUpload) -> ProcessedFile:
+    async def _process(self, area: StagingArea, received: ReceivedUpload) -> ProcessedFile:
         job = Job(
-            source=str(incoming),
-            output_dir=str(made),
+            source=str(area.incoming),
+            output_dir=str(area.directory),
             filename=received.filename,
             media_type=received.media_type,
             options=self._options,
@@ -191,20 +189,19 @@ class UploadSaga:
     async def _publish(self, request: UploadRequest, form: UploadForm, draft: Draft) -> UploadOutcome:
         try:
             await self._publisher.publish(draft)
-        except IntegrityError as exc:
-            return await self._explain(exc, request, form)
+        except RecordRefused as refused:
+            return await self._explain(refused, request, form)
         return UploadOutcome(draft.media)
 
-    async def _explain(self, exc: IntegrityError, request: UploadRequest, form: UploadForm) -> UploadOutcome:
-        constraint = violated_constraint(exc)
-        if constraint == "fk_media_content_id_content":
-            raise ContentNotFound from exc  # deleted while the file was on its way
-        if constraint == "pk_idempotency_key":
+    async def _explain(self, refused: RecordRefused, request: UploadRequest, form: UploadForm) -> UploadOutcome:
+        if refused.reason is RecordRefusal.CONTENT_GONE:
+            raise ContentNotFound from refused  # deleted while the file was on its way
+        if refused.reason is RecordRefusal.IDEMPOTENCY_KEY_USED:
             # The same upload was sent twice at once and the other one was faster: its answer is the first answer.
             first = await self._earlier_answer(request, form)
             if first is not None:
                 return UploadOutcome(first, is_replay=True)
-        raise exc
+        raise refused
 
 
 def processing_options(settings: Settings) -> ProcessingOptions:

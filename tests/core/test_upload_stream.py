@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
-import aiofiles
 import pytest
 
 from app.core.errors import BodyTooLarge, FileTooLarge, RequestTimedOut, StorageFull, StorageUnavailable
@@ -284,15 +283,15 @@ async def test_a_cancelled_upload_leaves_nothing_open(receive: Receive) -> None:
 async def test_a_full_disk_is_told_apart(staged_path: Path) -> None:
     staged = StagedFile(staged_path)
     # Takes the opening and refuses the writing, as a full disk does.
-    staged._file = await aiofiles.open("/dev/full", "wb")
+    staged._fd = os.open("/dev/full", os.O_WRONLY)
     staged.add(b"x" * MIB, 0, MIB)
     with pytest.raises(StorageFull):
         await staged.finish()
     await staged.abandon()
 
 
-async def test_a_missing_directory_is_unavailable_storage(tmp_path: Path) -> None:
-    staged = StagedFile(tmp_path / "gone" / "incoming")
+async def test_a_missing_staging_tree_is_unavailable_storage(tmp_path: Path) -> None:
+    staged = StagedFile(tmp_path / "gone" / "upload" / "incoming")
     with pytest.raises(StorageUnavailable):
         await staged.finish()
     await staged.abandon()

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
-_COMMIT = b"COMMIT;\x00"
+from tests.reliability.commits import CommitSpotter
 
 
 class Cut(Enum):
@@ -23,6 +23,7 @@ class CuttingProxy:
 
     def __init__(self, server_socket: Path) -> None:
         self._server_socket = server_socket
+        self._spotter = CommitSpotter()
         self._countdown = 0
         self._cut: Cut | None = None
 
@@ -56,7 +57,7 @@ class CuttingProxy:
             stream.close()
 
     def _cut_for(self, data: bytes) -> Cut | None:
-        if self._cut is None or _COMMIT not in data:
+        if not self._spotter.is_commit(data) or self._cut is None:
             return None
         self._countdown -= 1
         if self._countdown > 0:

@@ -1,8 +1,9 @@
 """Runs the whole application for one upload and prints, in order, what it asks of the disk and of the database.
 
 A program, started by test_order.py in a process of its own: an audit hook cannot be taken off again. Nothing of ours
-is replaced. The interpreter itself reports renames (audit events) and calls of fsync (profile events of C functions);
-a file that has its full size then has been written. SQLAlchemy reports each COMMIT before it is sent.
+is replaced. The interpreter itself reports renames (audit events), calls of fsync (profile events of C functions) and
+what the driver is asked to write (profile events, before it is sent); a file that has its full size then has been
+written.
 """
 
 import asyncio
@@ -13,17 +14,19 @@ import uuid
 from pathlib import Path
 from types import FrameType
 
+import asyncpg  # type: ignore[import-untyped]  # asyncpg ships no types
 import httpx
 import orjson
-from sqlalchemy import event
-from sqlalchemy.orm import Session
 
 from app.core.config import load_settings
 from app.core.security import mint_development_token
 from app.main import create_app
+from tests.reliability.commits import WRITES
 
+FETCHES = {asyncpg.Connection.fetch.__code__, asyncpg.Connection.fetchrow.__code__}
 DATA = b"some text " * 300_000
 events: list[tuple[str, str]] = []
+asked: list[FrameType] = []
 
 
 def audit(name: str, arguments: tuple[object, ...]) -> None:
@@ -32,6 +35,10 @@ def audit(name: str, arguments: tuple[object, ...]) -> None:
 
 
 def profile(frame: FrameType, kind: str, function: object) -> None:
+    if kind == "call" and frame.f_code in FETCHES and frame not in asked:
+        asked.append(frame)  # a coroutine is called again each time that it goes on
+        if frame.f_locals["query"].lstrip().startswith(WRITES):
+            events.append(("COMMIT", ""))
     if kind == "c_call" and getattr(function, "__name__", "") == "fsync":
         # The caller's descriptor: a C function's arguments are not told.
         descriptor = frame.f_locals["fd"]
@@ -39,10 +46,6 @@ def profile(frame: FrameType, kind: str, function: object) -> None:
         if os.fstat(descriptor).st_size == len(DATA):
             events.append(("write", path))
         events.append(("fsync", path))
-
-
-def committed(_: Session) -> None:
-    events.append(("COMMIT", ""))
 
 
 async def upload_once() -> int:
@@ -69,5 +72,5 @@ async def upload_once() -> int:
 if __name__ == "__main__":
     sys.addaudithook(audit)
     threading.setprofile(profile)
-    event.listen(Session, "before_commit", committed)
+    sys.setprofile(profile)
     sys.exit(asyncio.run(upload_once()))

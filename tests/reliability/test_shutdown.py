@@ -15,7 +15,7 @@ from tests.fixtures.multipart_bodies import CONTENT_TYPE, END, field_part, file_
 from tests.fixtures.raw_http import RawConnection, RawResponse, exchange, raw_connection
 from tests.fixtures.trees import files_below
 
-DATA = b"some text " * 5000
+DATA = b"some text " * 300_000  # half of it is more than what waits in memory before it is staged
 BODY = field_part("media_type", "document") + file_part(DATA, filename=b"a.txt") + END
 
 

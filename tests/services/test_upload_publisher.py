@@ -4,7 +4,6 @@ import uuid
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import IntegrityError
 
 from app.core.database import Database
 from app.core.errors import QuotaExceeded, StorageUnavailable
@@ -12,6 +11,7 @@ from app.core.staging import Staging
 from app.core.storage import StorageManager
 from app.core.storage_backends.local import LocalBackend
 from app.models import Media, StorageJournal
+from app.repositories.upload_ledger import RecordRefused
 from app.services.in_flight import InFlight
 from app.services.upload_draft import Draft
 from app.services.upload_publisher import UploadPublisher
@@ -67,6 +67,8 @@ def draft_of(tmp_path: Path, *keys: str, data: bytes = b"bytes", content_id: uui
         storage_path=keys[0],
         thumbnail_path=keys[1] if len(keys) > 1 else None,
         file_size=len(data),
+        user_metadata={},
+        properties={},
         checksum_sha256="0" * 64,
         uploaded_by=uuid.UUID(int=7),
     )
@@ -112,7 +114,7 @@ async def test_a_second_file_that_cannot_be_placed_takes_the_first_along(
 async def test_a_content_that_is_gone_takes_the_files_along(
     publisher: UploadPublisher, inspector: Inspector, tmp_path: Path
 ) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(RecordRefused):
         await publisher.publish(draft_of(tmp_path, KEY, content_id=uuid.uuid4()))
     assert (await inspector.settled(within_s=0)).files == set()
 

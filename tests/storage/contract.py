@@ -33,14 +33,14 @@ class StorageContract:
     @pytest.mark.parametrize("size", [0, 1, MIB - 1, MIB, 2 * MIB + 7])
     async def test_what_went_in_comes_out(self, backend: StorageBackend, stage: Stage, size: int) -> None:
         data = os.urandom(size)
-        await backend.publish(stage(data), KEY)
+        await backend.publish([(stage(data), KEY)])
 
         assert (await backend.stat(KEY)).size_bytes == size
         assert await content(backend, KEY) == data
 
     async def test_publishing_consumes_the_staged_file(self, backend: StorageBackend, stage: Stage) -> None:
         staged = stage(b"x")
-        await backend.publish(staged, KEY)
+        await backend.publish([(staged, KEY)])
         assert not staged.exists()
 
     @pytest.mark.parametrize(("start", "length"), [(0, 1), (3, 4), (9, 1), (0, 10), (5, 100), (10, 5), (MIB, 1)])
@@ -48,11 +48,11 @@ class StorageContract:
         self, backend: StorageBackend, stage: Stage, start: int, length: int
     ) -> None:
         data = b"0123456789"
-        await backend.publish(stage(data), KEY)
+        await backend.publish([(stage(data), KEY)])
         assert await content(backend, KEY, start, length) == data[start : start + length]
 
     async def test_chunks_are_bounded(self, backend: StorageBackend, stage: Stage) -> None:
-        await backend.publish(stage(bytes(3 * MIB)), KEY)
+        await backend.publish([(stage(bytes(3 * MIB)), KEY)])
         async with aclosing(reading(backend, KEY, start=1, length=3 * MIB)) as chunks:
             assert max([len(chunk) async for chunk in chunks]) <= MIB
 
@@ -63,7 +63,7 @@ class StorageContract:
             await anext(reading(backend, KEY, start=0, length=1))
 
     async def test_a_deleted_file_is_gone(self, backend: StorageBackend, stage: Stage) -> None:
-        await backend.publish(stage(b"x"), KEY)
+        await backend.publish([(stage(b"x"), KEY)])
         await backend.delete(KEY)
 
         with pytest.raises(StoredFileNotFound):
@@ -71,15 +71,15 @@ class StorageContract:
         assert await listed(backend) == {}
 
     async def test_deleting_again_changes_nothing(self, backend: StorageBackend, stage: Stage) -> None:
-        await backend.publish(stage(b"x"), KEY)
-        await backend.publish(stage(b"y"), OTHER_KEY)
+        await backend.publish([(stage(b"x"), KEY)])
+        await backend.publish([(stage(b"y"), OTHER_KEY)])
         for _ in range(3):
             await backend.delete(KEY)
         assert await content(backend, OTHER_KEY) == b"y"
 
     async def test_a_file_that_is_being_read_is_read_to_its_end(self, backend: StorageBackend, stage: Stage) -> None:
         data = os.urandom(3 * MIB)
-        await backend.publish(stage(data), KEY)
+        await backend.publish([(stage(data), KEY)])
         async with aclosing(reading(backend, KEY, start=0, length=len(data))) as chunks:
             read = await anext(chunks)
             await backend.delete(KEY)
@@ -88,23 +88,23 @@ class StorageContract:
         assert read == data
 
     async def test_nothing_is_overwritten(self, backend: StorageBackend, stage: Stage) -> None:
-        await backend.publish(stage(b"first"), KEY)
+        await backend.publish([(stage(b"first"), KEY)])
         with pytest.raises(FileExistsError):
-            await backend.publish(stage(b"second"), KEY)
+            await backend.publish([(stage(b"second"), KEY)])
         assert await content(backend, KEY) == b"first"
 
     async def test_publishing_nothing_stores_nothing(self, backend: StorageBackend, stage: Stage) -> None:
         staged = stage(b"x")
         staged.unlink()
         with pytest.raises((ServiceError, OSError)):
-            await backend.publish(staged, KEY)
+            await backend.publish([(staged, KEY)])
         assert await listed(backend) == {}
 
     async def test_a_reader_sees_the_whole_file_or_none(self, backend: StorageBackend, stage: Stage) -> None:
         data = os.urandom(2 * MIB)
         for number in range(5):
             key = f"2026/11/race_{number:012x}.bin"
-            publishing = asyncio.create_task(backend.publish(stage(data), key))
+            publishing = asyncio.create_task(backend.publish([(stage(data), key)]))
             while not publishing.done():
                 try:
                     assert await content(backend, key) == data
@@ -116,7 +116,7 @@ class StorageContract:
         keys = [f"202{number % 3}/0{number % 9 + 1}/f_{number:012x}.txt" for number in range(40)]
         before = datetime.now(UTC) - timedelta(seconds=5)
         for number, key in enumerate(keys):
-            await backend.publish(stage(b"x" * number), key)
+            await backend.publish([(stage(b"x" * number), key)])
         stage(b"staged, not stored")
         for key in keys[::2]:
             await backend.delete(key)
@@ -128,7 +128,7 @@ class StorageContract:
         assert all(before < stored.modified_at < datetime.now(UTC) + timedelta(seconds=5) for stored in found.values())
 
     async def test_stat_and_list_agree(self, backend: StorageBackend, stage: Stage) -> None:
-        await backend.publish(stage(b"abc"), KEY)
+        await backend.publish([(stage(b"abc"), KEY)])
         assert (await listed(backend))[KEY] == await backend.stat(KEY)
 
     async def test_publishing_and_deleting_side_by_side_lose_nothing(
@@ -136,11 +136,11 @@ class StorageContract:
     ) -> None:
         async def come_and_go(number: int) -> None:
             key = f"2026/11/short_{number:012x}.txt"
-            await backend.publish(stage(b"short"), key)
+            await backend.publish([(stage(b"short"), key)])
             await backend.delete(key)
 
         async def stay(number: int) -> None:
-            await backend.publish(stage(b"long"), f"2026/11/long_{number:012x}.txt")
+            await backend.publish([(stage(b"long"), f"2026/11/long_{number:012x}.txt")])
 
         await asyncio.gather(*(come_and_go(number) for number in range(30)))
         await asyncio.gather(*(work(number) for number in range(15) for work in (come_and_go, stay)))

@@ -38,7 +38,7 @@ class TestLocalBackend(StorageContract):
         return stage
 
     async def test_nobody_else_may_read_or_run_it(self, backend: LocalBackend, stage: Stage, root: Path) -> None:
-        await backend.publish(stage(b"x"), KEY)
+        await backend.publish([(stage(b"x"), KEY)])
         assert stat.S_IMODE((root / KEY).stat().st_mode) == 0o640
         assert stat.S_IMODE((root / KEY).parent.stat().st_mode) & 0o007 == 0
 
@@ -66,14 +66,14 @@ class TestLocalBackend(StorageContract):
         (root / "lost+found").mkdir()
         (root / "lost+found" / "#12").write_bytes(b"")
         (root / ".gitkeep").write_bytes(b"")
-        await backend.publish(stage(b"x"), KEY)
+        await backend.publish([(stage(b"x"), KEY)])
         assert set(await listed(backend)) == {KEY}
 
     async def test_emptied_directories_go_and_others_stay(
         self, backend: LocalBackend, stage: Stage, root: Path
     ) -> None:
-        await backend.publish(stage(b"x"), "2025/01/a_0.txt")
-        await backend.publish(stage(b"x"), "2025/02/a_0.txt")
+        await backend.publish([(stage(b"x"), "2025/01/a_0.txt")])
+        await backend.publish([(stage(b"x"), "2025/02/a_0.txt")])
         await backend.delete("2025/01/a_0.txt")
         assert names(root / "2025") == ["02"]
         await backend.delete("2025/02/a_0.txt")
@@ -85,7 +85,7 @@ class TestLocalBackend(StorageContract):
         staged = elsewhere / "staged"
         staged.write_bytes(b"x")
         with pytest.raises(StorageUnavailable):
-            await backend.publish(staged, KEY)
+            await backend.publish([(staged, KEY)])
         assert await listed(backend) == {}
 
     async def test_a_trial_write_leaves_no_file_in_staging(self, backend: LocalBackend, root: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import StorageFull, StorageUnavailable
-from app.core.staging import Staging, StagingSweep
+from app.core.staging import Staging, StagingArea, StagingSweep
 from tests.fixtures.live_service import PROJECT
 
 OTHER_PROCESS = """
@@ -56,18 +56,37 @@ def swept(staging: Staging, *, indebted: tuple[str, ...] = ()) -> StagingSweep:
     return staging.remove_dead(staging.dead_owners(), indebted=indebted)
 
 
+def use(area: StagingArea) -> None:
+    """What receiving an upload does first."""
+    area.directory.mkdir()
+    area.incoming.write_bytes(b"x")
+
+
 async def test_an_area_is_fresh_and_gone_afterwards(staging: Staging) -> None:
     async with staging.area() as area:
-        assert area.made.is_dir()
-        assert not area.incoming.exists()
-        area.incoming.write_bytes(b"x")
-    assert not area.made.parent.exists()
+        assert not area.directory.exists()
+        use(area)
+    assert list((staging.root / staging.owner).iterdir()) == []
+
+
+async def test_whatever_was_made_in_an_area_goes_with_it(staging: Staging) -> None:
+    async with staging.area() as area:
+        use(area)
+        (area.directory / "left.jpg").write_bytes(b"x")
+        (area.directory / "nested").mkdir()
+    assert list((staging.root / staging.owner).iterdir()) == []
+
+
+async def test_an_area_that_nobody_used_leaves_nothing(staging: Staging) -> None:
+    async with staging.area():
+        pass
+    assert list((staging.root / staging.owner).iterdir()) == []
 
 
 async def test_an_area_goes_with_an_upload_that_fails(staging: Staging) -> None:
     async def upload() -> None:
         async with staging.area() as area:
-            area.incoming.write_bytes(b"x")
+            use(area)
             raise StorageFull
 
     with pytest.raises(StorageFull):
@@ -79,7 +98,7 @@ async def test_an_area_goes_with_an_upload_that_fails(staging: Staging) -> None:
 async def test_an_area_goes_wherever_its_upload_is_cancelled(staging: Staging, steps: int) -> None:
     async def upload() -> None:
         async with staging.area() as area:
-            area.incoming.write_bytes(b"x")
+            use(area)
             await asyncio.sleep(0)
 
     task = asyncio.create_task(upload())
@@ -94,9 +113,10 @@ async def test_an_area_goes_wherever_its_upload_is_cancelled(staging: Staging, s
 async def test_a_live_process_keeps_what_it_stages(staging: Staging, tmp_path: Path) -> None:
     with other_process(tmp_path) as (_, owner):
         async with staging.area() as area:
+            use(area)
             assert staging.is_alive(owner) is True
             assert swept(staging) == StagingSweep(0, 0)
-            assert area.made.is_dir()
+            assert area.incoming.exists()
         assert (staging.root / owner / "upload" / "incoming").exists()
 
 
@@ -141,8 +161,9 @@ async def test_asking_never_makes_a_dead_process_look_alive(staging: Staging, tm
 async def test_what_could_not_be_removed_before_is_removed_later(staging: Staging) -> None:
     (staging.root / staging.owner / "left" / "made").mkdir(parents=True)
     async with staging.area() as area:
+        use(area)
         assert swept(staging) == StagingSweep(1, 0)
-        assert area.made.is_dir()
+        assert area.incoming.exists()
 
 
 async def test_an_old_trial_file_goes_and_a_young_one_stays(staging: Staging) -> None:

@@ -1,6 +1,6 @@
 """What a place for stored files must be able to do. A backend knows keys and bytes, nothing of media, rows or URLs."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ class OpenFile(Protocol):
     """A stored file that is being read; deleted meanwhile, it can still be read to its end. Close it."""
 
     size_bytes: int
+    modified_at: datetime
 
     def read_now(self, *, start: int, length: int) -> memoryview | None:
         """Up to `length` bytes from `start` without waiting for anything; None when that is not possible."""
@@ -41,10 +42,11 @@ class StorageBackend(Protocol):
     Every method raises StorageUnavailable when the disk or service refuses, StorageFull when it has no room.
     """
 
-    async def publish(self, staged: Path, key: str) -> None:
-        """Make the finished local file `staged` readable under `key`: whole and durable on return, or not at all.
+    async def publish(self, files: Sequence[tuple[Path, str]]) -> None:
+        """Make finished local files readable under their keys, each whole or not at all; all durable on return.
 
-        The staged file is consumed. Raises FileExistsError when the key is taken; nothing is overwritten.
+        files: staged file and key, in the order in which they appear; those that appear are consumed. Raises
+        FileExistsError when a key is taken; nothing is overwritten. After a failure the first ones may be there.
         """
         ...
 

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,9 +30,10 @@ class LocalBackend:
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
 
-    async def publish(self, staged: Path, key: str) -> None:
+    async def publish(self, files: Sequence[tuple[Path, str]]) -> None:
+        placed = [(staged, self._root / key) for staged, key in files]
         try:
-            await asyncio.to_thread(_publish, staged, self._root, self._root / key)
+            await asyncio.to_thread(_publish, self._root, placed)
         except FileExistsError:
             raise
         except OSError as exc:
@@ -89,10 +90,11 @@ class LocalBackend:
 class LocalFile:
     """A file by its descriptor: deleting its name meanwhile does not matter to it."""
 
-    def __init__(self, fd: int, size_bytes: int) -> None:
+    def __init__(self, fd: int, status: os.stat_result) -> None:
         self._fd = fd
         self._is_open = True
-        self.size_bytes = size_bytes
+        self.size_bytes = status.st_size
+        self.modified_at = _modified_at(status)
 
     def read_now(self, *, start: int, length: int) -> memoryview | None:
         return read_cached(self._fd, start=start, length=length)
@@ -134,18 +136,38 @@ def _opened(fd: int, path: Path) -> LocalFile:
     if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise FileNotFoundError(path)
-    return LocalFile(fd, status.st_size)
+    return LocalFile(fd, status)
 
 
-def _publish(staged: Path, root: Path, target: Path) -> None:
+def _publish(root: Path, files: Sequence[tuple[Path, Path]]) -> None:
     # The order is the promise (OSDI'14 ALICE): the bytes are on the disk before the name is, and the name is before
-    # the caller commits a row that speaks of it. docs/reliability.md tells what each step protects from.
+    # the caller commits a row that speaks of it. docs/reliability.md tells what each step protects from. The files of
+    # an upload lie in one directory, so all names are synced by one pass over it and those above.
+    for staged, _ in files:
+        _fsync_file(staged)
+    for staged, target in files:
+        _rename(staged, root, target)
+    try:
+        _fsync_ways(root, {target.parent for _, target in files})
+    except OSError:
+        # Whether the names are on the disk cannot be known, and a second fsync may say yes without having written:
+        # what cannot be promised is taken back (PostgreSQL's "fsyncgate" of 2018).
+        for _, target in files:
+            with contextlib.suppress(OSError):
+                target.unlink()
+        raise
+
+
+def _fsync_file(staged: Path) -> None:
     fd = os.open(staged, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fchmod(fd, _FILE_MODE)
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def _rename(staged: Path, root: Path, target: Path) -> None:
     for attempt in range(_PUBLISH_ATTEMPTS):
         try:
             _make_directories(root, target.parent)
@@ -158,14 +180,6 @@ def _publish(staged: Path, root: Path, target: Path) -> None:
             # A delete removed the emptied directory between mkdir and rename; make it again.
             if attempt == _PUBLISH_ATTEMPTS - 1 or not staged.exists():
                 raise
-    try:
-        _fsync_way(root, target.parent)
-    except OSError:
-        # Whether the name is on the disk cannot be known, and a second fsync may say yes without having written:
-        # what cannot be promised is taken back (PostgreSQL's "fsyncgate" of 2018).
-        with contextlib.suppress(OSError):
-            target.unlink()
-        raise
 
 
 def _make_directories(root: Path, directory: Path) -> None:
@@ -178,13 +192,19 @@ def _make_directories(root: Path, directory: Path) -> None:
             new.mkdir(mode=_DIRECTORY_MODE)
 
 
-def _fsync_way(root: Path, directory: Path) -> None:
-    # All of them and not only the new ones: whoever made a directory a moment ago, perhaps another process, may not
+def _fsync_ways(root: Path, directories: Iterable[Path]) -> None:
+    # Those above, too, and not only new ones: whoever made a directory a moment ago, perhaps another process, may not
     # have synced its parent yet. A directory without changes costs nothing measurable (ext4, 2026-11).
-    _fsync_directory(directory)
+    for step in dict.fromkeys(step for directory in directories for step in _way(root, directory)):
+        _fsync_directory(step)
+
+
+def _way(root: Path, directory: Path) -> Iterator[Path]:
+    """`directory` and those above it, up to `root`."""
+    yield directory
     while directory != root:
         directory = directory.parent
-        _fsync_directory(directory)
+        yield directory
 
 
 def _fsync_directory(directory: Path) -> None:
@@ -231,7 +251,11 @@ def _take(walker: Iterator[StoredObject], count: int) -> list[StoredObject]:
 
 
 def _stored_object(key: str, status: os.stat_result) -> StoredObject:
-    return StoredObject(key, status.st_size, datetime.fromtimestamp(status.st_mtime, UTC))
+    return StoredObject(key, status.st_size, _modified_at(status))
+
+
+def _modified_at(status: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(status.st_mtime, UTC)
 
 
 def _write_probe(directory: Path) -> None:
