@@ -192,7 +192,7 @@ def create_sandbox(settings: Settings, *, writable_dir: Path, slots: MachineSlot
     """The worker processes as the settings want them; not started yet."""
     return Sandbox(
         # The machine runs PROCESSING_WORKERS files at once whatever WORKERS is, so the server processes share them out:
-        # a worker that could never get a slot would only hold its 55 MiB.
+        # a worker that could never get a slot would only hold its 66 MiB.
         workers=math.ceil(settings.PROCESSING_WORKERS / settings.WORKERS),
         queue_size=settings.PROCESSING_QUEUE_SIZE,
         timeout_s=settings.PROCESSING_TIMEOUT_S,

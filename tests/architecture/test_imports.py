@@ -35,7 +35,7 @@ FORBIDDEN_VENDORS = {
 ONE_DOOR = {
     "jose", "uvicorn", "httpx", "structlog", "prometheus_client", "python_multipart", "magic", "pypdfium2",
     "legacy_doc", "olefile", "py_svg_hush", "resvg_py", "pillow_heif", "blurhash_rs", "charset_normalizer",
-    "fastapi_offline",
+    "fastapi_offline", "pyvips",
 }  # fmt: skip
 
 MAX_LINES = 400

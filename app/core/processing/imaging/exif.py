@@ -18,11 +18,14 @@ _ORIENTATION = ExifTags.Base.Orientation
 _UNREADABLE = (OSError, SyntaxError, ValueError, TypeError, LookupError, AttributeError, struct.error, ArithmeticError)
 
 
-def read(image: Image.Image) -> Image.Exif:
-    """The EXIF directory of a loaded picture; empty when there is none or it cannot be read."""
+def read(image: Image.Image, *, is_header_complete: bool = False) -> Image.Exif:
+    """The EXIF directory of a picture; empty when there is none or it cannot be read.
+
+    is_header_complete: nothing follows the pixels that could hold it; otherwise Pillow decodes a PNG to look there.
+    """
     try:
         with _quietly():
-            return image.getexif()
+            return Image.Image.getexif(image) if is_header_complete else image.getexif()
     except _UNREADABLE:
         return Image.Exif()
 

@@ -14,6 +14,7 @@ from PIL import AvifImagePlugin, Image
 
 from app.core.errors import FileTooComplex, InvalidUpload, UnreadableFile, UnsupportedFileType
 from app.core.media_types import FileType
+from app.core.processing.imaging import vips_codec
 
 # A thread of its own per core would reserve 128 MiB of address space each, out of the sandbox's one GiB.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -110,6 +111,22 @@ def is_lossless_webp(data: bytes) -> bool:
     return False
 
 
+def ends_with_pixels(data: bytes) -> bool:
+    """Whether a PNG file has nothing but its end marker behind the pixels, and has that.
+
+    Source: PNG (third edition) sections 5.3 and 5.6: text, time and EXIF may follow the pixels.
+    """
+    position, last = 8, b""
+    while position + 12 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        if name == b"IEND":
+            return last == b"IDAT"
+        if last == b"IDAT" and name != b"IDAT":
+            return False
+        position, last = position + length + 12, name
+    return False
+
+
 def encode(
     frames: list[Image.Image],
     path: Path,
@@ -126,6 +143,11 @@ def encode(
     quality: 1-100 for JPEG and WebP; AVIF has a scale of its own.  durations_ms: one a frame.  loop: 0 for ever.
     Raises FileTooComplex when the encoder's memory does not suffice.
     """
+    if format_name == "PNG" and len(frames) == 1:
+        packed = vips_codec.packed_png(frames[0], icc_profile=icc_profile)
+        if packed is not None:
+            path.write_bytes(packed)
+            return
     settings: dict[str, object] = _SETTINGS[format_name](quality, lossless, len(frames) > 1)
     if icc_profile is not None and format_name != "GIF":
         settings["icc_profile"] = icc_profile
@@ -145,7 +167,8 @@ def encode(
 
 
 def _jpeg(quality: int, _lossless: bool, _animated: bool) -> dict[str, object]:
-    return {"quality": quality, "optimize": True, "progressive": True, "subsampling": "4:2:0"}
+    # Of three megapixels a progressive file was 7 % smaller and took 76 ms instead of 13 to write (2026-11).
+    return {"quality": quality, "subsampling": "4:2:0"}
 
 
 def _png(_quality: int, _lossless: bool, _animated: bool) -> dict[str, object]:

@@ -1,8 +1,10 @@
-"""Owns the steps a picture takes on its way to storage, one function per step. Imports Pillow only."""
+"""Owns the steps a picture takes on its way to storage, one function per step. Imports Pillow and `vips_codec`."""
 
 import math
 
 from PIL import Image
+
+from app.core.processing.imaging import vips_codec
 
 _REDUCING_GAP = 2
 _STRIP_PIXELS = 4_000_000
@@ -45,11 +47,14 @@ def fit(image: Image.Image, *, max_width_px: int, max_height_px: int) -> Image.I
 def shrink(image: Image.Image, *, size: tuple[int, int]) -> Image.Image:
     """The picture at exactly `size`, by LANCZOS; a picture of that size is returned as it is, in its own mode.
 
-    A shrunk picture has mode L, LA, RGB, RGBA or CMYK. From four times the target on, whole pixels are averaged
-    first, strip by strip: Pillow premultiplies a copy of the whole picture otherwise, and 128 MP RGBA would need 1 GiB.
+    A shrunk picture has mode L, LA, RGB, RGBA or CMYK. By libvips where it can; otherwise, from four times the target
+    on, whole pixels are averaged first, strip by strip: Pillow premultiplies a copy of the whole picture otherwise, and
+    128 MP RGBA would need 1 GiB.
     """
     if size == image.size:
         return image
+    if "transparency" not in image.info and (quick := vips_codec.resampled(image, size=size)) is not None:
+        return quick
     across, down = (max(1, int(side / target / _REDUCING_GAP)) for side, target in zip(image.size, size, strict=True))
     small = _averaged(image, across=across, down=down) if max(across, down) > 1 else to_eight_bits(image)
     return small.resize(size, Image.Resampling.LANCZOS)

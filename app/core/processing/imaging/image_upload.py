@@ -1,6 +1,7 @@
 """Owns the reading of an uploaded picture: bytes, header, limits, decoding. Imports no encoder."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,30 +9,41 @@ from PIL import Image
 
 from app.core.media_types import FileType
 from app.core.processing.contract import ProcessingOptions
-from app.core.processing.imaging import color_profiles, exif, image_codecs, image_limits, image_steps, jpeg_segments
+from app.core.processing.imaging import (
+    color_profiles,
+    exif,
+    image_codecs,
+    image_limits,
+    image_steps,
+    jpeg_segments,
+    vips_codec,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedPicture:
     """A picture whose header was read and found within the limits; `image` is decoded only when `decode` is called.
 
-    size: as stored, before orientation.  frames: what is shown one after the other, 1 for a still.
+    data: the file.  size: as stored, before orientation.  frames: what is shown one after the other, 1 for a still.
+    is_header_complete: nothing behind the pixels adds to `image.info`.
     profile: None when there is no colour profile worth keeping.
     """
 
+    data: bytes
     image: Image.Image
     codec: image_codecs.Codec
     size: tuple[int, int]
     mode: str
     frames: int
     is_lossless: bool
+    is_header_complete: bool
     profile: color_profiles.ColorProfile | None
     jpeg: jpeg_segments.JpegSegments | None
 
     @property
     def exif(self) -> Image.Exif:
-        """Complete only after decoding: PNG may carry it behind the pixels."""
-        return exif.read(self.image)
+        """Complete only after decoding where the header is not: PNG may carry it behind the pixels."""
+        return exif.read(self.image, is_header_complete=self.is_header_complete)
 
     @property
     def first_frame(self) -> int:
@@ -55,12 +67,14 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
     frames = _frame_count(image, codec)
     image_limits.check(width_px=image.width, height_px=image.height, frames=frames, options=options)
     return UploadedPicture(
+        data=data,
         image=image,
         codec=codec,
         size=image.size,
         mode=image.mode,
         frames=frames,
         is_lossless=codec.decoder == "WEBP" and image_codecs.is_lossless_webp(data),
+        is_header_complete=codec.decoder != "PNG" or image_codecs.ends_with_pixels(data),
         profile=color_profiles.read(image.info.get("icc_profile")),
         jpeg=segments,
     )
@@ -78,12 +92,43 @@ def decode(upload: UploadedPicture, *, at_least: tuple[int, int] | None = None) 
     return upload.image
 
 
+def reduce(upload: UploadedPicture, *, sizes: Sequence[tuple[int, int]], keep_alpha: bool) -> list[Image.Image] | None:
+    """The picture at each of `sizes`, L or RGB on white, decoded once and never whole; the largest size comes first.
+
+    None when it is no ordinary still of eight bits, or is damaged: then `decode` gives the picture or the refusal.
+    """
+    if not _is_ordinary(upload) or (keep_alpha and upload.image.has_transparency_data):
+        return None
+    return vips_codec.reduced(upload.data, upload.codec.decoder, size=upload.size, sizes=sizes)
+
+
 def target_size(upload: UploadedPicture, *, orientation: int, options: ProcessingOptions) -> tuple[int, int]:
     """The size to store, before orientation is applied: within the box as it will be displayed."""
     width, height = options.max_image_width_px, options.max_image_height_px
     if image_steps.swaps_sides(orientation):
         width, height = height, width
     return image_steps.fitted_size(upload.size, max_width_px=width, max_height_px=height)
+
+
+def _is_ordinary(upload: UploadedPicture) -> bool:
+    """Whether libvips may read it: what is left out here, it would show in other colours, or accept with a part cut."""
+    if upload.frames != 1 or not upload.is_header_complete:
+        return False
+    match upload.codec.decoder:
+        case "JPEG":
+            return upload.mode in ("L", "RGB") and upload.jpeg is not None and upload.jpeg.is_plain
+        case "PNG":
+            # The tile names the bits of the file: Pillow reads pictures of 16 and of 2 bits into the same modes.
+            tiles = getattr(upload.image, "tile", [])
+            is_plain = "interlace" not in upload.image.info and "transparency" not in upload.image.info
+            return (
+                is_plain
+                and upload.mode in ("L", "LA", "RGB", "RGBA")
+                and [tile.args for tile in tiles] == [upload.mode]
+            )
+        case "WEBP":
+            return True
+    return False
 
 
 def _frame_count(image: Image.Image, codec: image_codecs.Codec) -> int:

@@ -150,15 +150,7 @@ def _store_unchanged(upload: UploadedPicture, data: bytes, path: Path, *, option
 
 
 def _store_still(upload: UploadedPicture, path: Path, *, options: ProcessingOptions) -> StoredPicture:
-    if upload.jpeg is not None:
-        size = image_upload.target_size(upload, orientation=exif.orientation_of(upload.exif), options=options)
-        image_upload.decode(upload, at_least=(size[0] * _DRAFT_GAP, size[1] * _DRAFT_GAP))
-    decoded = image_upload.decode(upload)
-    # Only now, because PNG may carry its orientation behind the pixels.
-    orientation = exif.orientation_of(upload.exif)
-    size = image_upload.target_size(upload, orientation=orientation, options=options)
-    with image_codecs.refusing_damage():
-        picture = image_steps.orient(image_steps.shrink(decoded, size=size), orientation=orientation)
+    picture, preview = _reduced(upload, options=options) or (_decoded(upload, options=options), None)
     picture, profile = _in_storable_colors(picture, upload, options=options)
     image_codecs.encode(
         [picture],
@@ -168,7 +160,41 @@ def _store_still(upload: UploadedPicture, path: Path, *, options: ProcessingOpti
         icc_profile=profile.data if profile is not None else None,
         lossless=upload.is_lossless,
     )
-    return StoredPicture(path, *picture.size, image=picture, profile=profile)
+    return StoredPicture(path, *picture.size, image=preview or picture, profile=profile)
+
+
+def _reduced(upload: UploadedPicture, *, options: ProcessingOptions) -> tuple[Image.Image, Image.Image] | None:
+    """The picture as it is stored and one in the size of the thumbnail, both upright, from one decoding.
+
+    None when the picture keeps its size or `image_upload.reduce` leaves it to Pillow.
+    """
+    if not upload.is_header_complete:
+        return None
+    orientation = exif.orientation_of(upload.exif)
+    size = image_upload.target_size(upload, orientation=orientation, options=options)
+    if size == upload.size:
+        return None
+    box = (options.thumbnail_width_px, options.thumbnail_height_px)
+    width, height = box[::-1] if image_steps.swaps_sides(orientation) else box
+    small = image_steps.fitted_size(size, max_width_px=width, max_height_px=height)
+    pictures_made = image_upload.reduce(upload, sizes=(size, small), keep_alpha=options.keep_alpha)
+    if pictures_made is None:
+        return None
+    stored, thumbnail = (image_steps.orient(picture, orientation=orientation) for picture in pictures_made)
+    return stored, thumbnail
+
+
+def _decoded(upload: UploadedPicture, *, options: ProcessingOptions) -> Image.Image:
+    """The picture in the size to store, upright, by Pillow."""
+    if upload.jpeg is not None:
+        size = image_upload.target_size(upload, orientation=exif.orientation_of(upload.exif), options=options)
+        image_upload.decode(upload, at_least=(size[0] * _DRAFT_GAP, size[1] * _DRAFT_GAP))
+    decoded = image_upload.decode(upload)
+    # Only now, because PNG may carry its orientation behind the pixels.
+    orientation = exif.orientation_of(upload.exif)
+    size = image_upload.target_size(upload, orientation=orientation, options=options)
+    with image_codecs.refusing_damage():
+        return image_steps.orient(image_steps.shrink(decoded, size=size), orientation=orientation)
 
 
 def _store_animation(upload: UploadedPicture, path: Path, *, options: ProcessingOptions) -> StoredPicture:
@@ -202,7 +228,8 @@ def _in_storable_colors(
         picture = image_steps.to_eight_bits(picture)
     if picture.mode == "CMYK":
         return color_profiles.to_srgb(picture, profile), None
-    picture = picture.copy()
+    if picture is upload.image:
+        picture = picture.copy()  # its metadata are read later, and those of what is written go
     return picture, _usable(profile, mode="L" if picture.mode in ("1", "L", "LA") else "RGB")
 
 

@@ -1,6 +1,7 @@
 """Owns one judgement: whether a JPEG is already compressed at least as much as we would. Standard library only."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 _LUMINANCE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51,
@@ -21,12 +22,13 @@ def is_within(quality: int, *, tables: Mapping[int, Sequence[int]], table_of_com
     """
     for position, number in enumerate(table_of_component):
         table = tables.get(number)
-        reference = _CHROMINANCE if position else _LUMINANCE
-        if table is None or sum(table) < sum(_scaled(reference, quality)):
+        if table is None or sum(table) < _reference_sum(quality, is_luminance=position == 0):
             return False
     return bool(table_of_component)
 
 
-def _scaled(table: Sequence[int], quality: int) -> list[int]:
+@cache
+def _reference_sum(quality: int, *, is_luminance: bool) -> int:
     scale = 5000 // quality if quality < 50 else 200 - 2 * quality
-    return [min(255, max(1, (divisor * scale + 50) // 100)) for divisor in table]
+    table = _LUMINANCE if is_luminance else _CHROMINANCE
+    return sum(min(255, max(1, (divisor * scale + 50) // 100)) for divisor in table)

@@ -7,6 +7,7 @@ files of other owners, and Landlock bounds that one to the staging directory.
 """
 
 import ctypes
+import errno
 import os
 import resource
 from collections.abc import Callable, Mapping, Sequence
@@ -73,8 +74,11 @@ def confine(libc: ctypes.CDLL, bounds: Bounds) -> Mapping[str, str]:
     """Apply everything to this single-threaded process, for good.
 
     Returns what each mechanism said: its state, or the error that kept it off. Raises OSError when a limit cannot be
-    set, ValueError when one is above what the server itself may use.
+    set or another thread runs already, ValueError when a limit is above what the server itself may use.
     """
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        # Landlock and capabilities bind one thread and those that it starts; an older one would stay free.
+        raise OSError(errno.EBUSY, "a library started a thread before the confinement")
     _limit(bounds)
     steps: Sequence[tuple[str, Callable[[], str]]] = (
         # The order matters: each step takes away what the ones before it needed.

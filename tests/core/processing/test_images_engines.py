@@ -1,0 +1,272 @@
+"""libvips and Pillow make the same of a picture, and where they could not, Pillow decides."""
+
+import math
+import random
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageCms, ImageDraw, ImageStat
+
+from app.core.errors import InvalidUpload
+from app.core.processing.contract import ProcessingOptions
+from app.core.processing.imaging import vips_codec
+from tests.core.processing.image_jobs import Outcome, corners_are_right, run
+from tests.fixtures import image_files as files
+
+PROJECT = Path(__file__).resolve().parents[3]
+SMALLER = ProcessingOptions(max_image_width_px=200, max_image_height_px=160, thumbnail_width_px=60)
+SMALLER_WITH_ALPHA = ProcessingOptions(max_image_width_px=200, max_image_height_px=160, keep_alpha=True)
+
+with_libvips = pytest.mark.skipif(not vips_codec.is_available, reason="pyvips[binary] is not installed")
+
+
+def scene(width: int, height: int) -> Image.Image:
+    """RGB with gradients and edges and, unlike a photograph, without grain, of which codecs keep what they like."""
+    slope = Image.linear_gradient("L").resize((width, height))
+    glow = Image.radial_gradient("L").resize((width, height))
+    picture = Image.merge("RGB", (slope, glow, slope.rotate(180)))
+    draw = ImageDraw.Draw(picture)
+    for step in range(0, width, max(8, width // 9)):
+        draw.ellipse((step, height // 4, step + width // 6, height * 3 // 4), outline=(step % 255, 90, 160), width=5)
+    return picture
+
+
+PHOTO = scene(640, 480)
+
+
+def see_through(mode: str) -> Image.Image:
+    picture = PHOTO.convert(mode)
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    return picture
+
+
+PICTURES: dict[str, tuple[str, bytes]] = {
+    **{
+        f"jpeg, orientation {number}": ("image/jpeg", files.jpeg(scene(640, 400), orientation=number))
+        for number in range(1, 9)
+    },
+    "jpeg, grey": ("image/jpeg", files.jpeg(PHOTO.convert("L"))),
+    "jpeg, cmyk": ("image/jpeg", files.jpeg(PHOTO.convert("CMYK"))),
+    "jpeg, rgb components": ("image/jpeg", files.jpeg(PHOTO, keep_rgb=True)),
+    "jpeg, progressive": ("image/jpeg", files.jpeg(PHOTO, progressive=True)),
+    "jpeg, without subsampling": ("image/jpeg", files.jpeg(PHOTO, subsampling="4:4:4")),
+    "jpeg, another profile": ("image/jpeg", files.jpeg(PHOTO, icc_profile=files.swapping_profile())),
+    "jpeg, shrunk on load": ("image/jpeg", files.jpeg(scene(2000, 1496))),
+    "jpeg, large and odd": ("image/jpeg", files.jpeg(scene(1999, 1501))),
+    "jpeg, odd sides": ("image/jpeg", files.jpeg(scene(517, 333))),
+    "jpeg, one pixel high": ("image/jpeg", files.jpeg(scene(999, 1))),
+    "jpeg, one pixel wide": ("image/jpeg", files.jpeg(scene(1, 999))),
+    "png": ("image/png", files.png(PHOTO)),
+    "png, turned": ("image/png", files.png(PHOTO, orientation=6)),
+    "png, grey": ("image/png", files.png(PHOTO.convert("L"))),
+    "png, black and white": ("image/png", files.png(PHOTO.convert("1"))),
+    "png, palette": ("image/png", files.png(PHOTO.convert("P"))),
+    "png, see-through": ("image/png", files.png(see_through("RGB"))),
+    "png, see-through grey": ("image/png", files.png(see_through("L"))),
+    "png, transparent colour": ("image/png", files.png(PHOTO, transparency=(0, 0, 0))),
+    "png, another profile": ("image/png", files.png(PHOTO, icc_profile=files.swapping_profile())),
+    "png, one pixel high": ("image/png", files.png(scene(999, 1))),
+    "webp": ("image/webp", files.webp(PHOTO, quality=90)),
+    "webp, turned": ("image/webp", files.webp(PHOTO, orientation=8, quality=90)),
+    "webp, lossless": ("image/webp", files.webp(PHOTO, lossless=True)),
+    "webp, see-through": ("image/webp", files.webp(see_through("RGB"), quality=90)),
+    "heic": ("image/heic", files.heic(PHOTO)),
+}
+
+
+def run_both(
+    data: bytes, mime_type: str, folder: Path, options: ProcessingOptions, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Outcome, Outcome]:
+    """What comes out with libvips, and with Pillow alone."""
+    outcomes = []
+    for name, uses_libvips in (("libvips", True), ("pillow", False)):
+        monkeypatch.setattr(vips_codec, "is_available", uses_libvips)
+        (folder / name).mkdir()
+        outcomes.append(run(data, mime_type, folder / name, options=options))
+    return outcomes[0], outcomes[1]
+
+
+def color_difference(first: Image.Image, second: Image.Image) -> float:
+    """The mean distance of two pictures in CIELAB (CIE 1976), both in sRGB; 1 can hardly be seen."""
+    to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    pixels = []
+    for picture in (first, second):
+        lab = ImageCms.applyTransform(picture.convert("RGB"), to_lab)
+        assert lab is not None
+        pixels.append(lab.tobytes())
+    total = 0.0
+    for start in range(0, len(pixels[0]), 3):
+        light, green_red, blue_yellow = (pixels[0][start + band] - pixels[1][start + band] for band in range(3))
+        total += math.hypot(light * 100 / 255, _around(green_red), _around(blue_yellow))
+    return total * 3 / len(pixels[0])
+
+
+def _around(difference: int) -> int:
+    # Pillow's a and b are signed bytes, read here without their sign.
+    return (difference + 128) % 256 - 128
+
+
+@with_libvips
+@pytest.mark.parametrize("options", [SMALLER, SMALLER_WITH_ALPHA], ids=["flattened", "alpha kept"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_both_make_the_same_picture(
+    name: str, options: ProcessingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mime_type, data = PICTURES[name]
+    ours, pillows = run_both(data, mime_type, tmp_path, options, monkeypatch)
+    for one, other in ((ours.picture, pillows.picture), (ours.small, pillows.small)):
+        assert (one.format, one.mode, one.size) == (other.format, other.mode, other.size)
+        assert one.info.get("icc_profile") == other.info.get("icc_profile")
+        # Codecs with loss round two pictures that are all but equal to different numbers.
+        assert color_difference(one, other) < (1 if one.format == "PNG" else 2)
+        if one.mode in ("LA", "RGBA"):
+            difference = ImageStat.Stat(one.getchannel("A")).mean[0] - ImageStat.Stat(other.getchannel("A")).mean[0]
+            assert abs(difference) < 1
+    for placeholder in ("blurhash", "dominant_color"):
+        assert ours.file.properties.pop(placeholder)
+        assert pillows.file.properties.pop(placeholder)
+    assert ours.file.properties == pillows.file.properties
+
+
+@with_libvips
+@pytest.mark.parametrize("name", ["jpeg, orientation 6", "png, see-through", "webp"])
+def test_ordinary_stills_are_read_by_libvips(name: str) -> None:
+    mime_type, data = PICTURES[name]
+    size = (400, 640) if mime_type == "image/jpeg" else PHOTO.size
+    pictures = vips_codec.reduced(data, mime_type.removeprefix("image/").upper(), size=size, sizes=[(160, 120), (8, 6)])
+    assert pictures is not None
+    assert [(picture.mode, picture.size) for picture in pictures] == [("RGB", (160, 120)), ("RGB", (8, 6))]
+
+
+@with_libvips
+@pytest.mark.parametrize("decoder", ["JPEG", "PNG", "WEBP"])
+def test_libvips_tries_no_other_decoder(decoder: str) -> None:
+    for data in (files.saved(PHOTO, "GIF"), files.saved(PHOTO, "TIFF"), b"<svg xmlns='http://www.w3.org/2000/svg'/>"):
+        assert vips_codec.reduced(data, decoder, size=PHOTO.size, sizes=[(64, 48)]) is None
+
+
+@with_libvips
+def test_libvips_does_not_believe_a_header_that_pillow_reads_otherwise() -> None:
+    assert vips_codec.reduced(files.jpeg(PHOTO), "JPEG", size=(641, 480), sizes=[(64, 48)]) is None
+
+
+DAMAGES: dict[str, Callable[[bytes, random.Random], bytes]] = {
+    "cut off": lambda data, dice: data[: dice.randrange(60, len(data))],
+    "cut off by a few bytes": lambda data, dice: data[: -dice.randrange(1, 16)],
+    "a byte changed": lambda data, dice: _with(data, dice.randrange(len(data)), bytes([dice.randrange(256)])),
+    "zeros inside": lambda data, dice: _with(data, dice.randrange(len(data) - 64), bytes(64)),
+    "a hole": lambda data, dice: data[: (cut := dice.randrange(60, len(data) - 100))] + data[cut + 90 :],
+    "cut off, end marker put back": lambda data, dice: data[: dice.randrange(60, len(data))] + data[-12:],
+}
+
+
+def _with(data: bytes, position: int, new: bytes) -> bytes:
+    return data[:position] + new + data[position + len(new) :]
+
+
+@with_libvips
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("mime_type", ["image/jpeg", "image/png", "image/webp"])
+def test_what_pillow_refuses_is_refused(
+    mime_type: str, damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = files.MAKERS[mime_type](scene(300, 220))
+    dice = random.Random(7)
+    for number in range(25):
+        data = DAMAGES[damage](whole, dice)
+        ends = []
+        for uses_libvips in (True, False):
+            monkeypatch.setattr(vips_codec, "is_available", uses_libvips)
+            folder = tmp_path / f"{number}-{uses_libvips}"
+            folder.mkdir()
+            ends.append(_end(data, mime_type, folder))
+        assert ends[0] == ends[1]
+
+
+def _end(data: bytes, mime_type: str, folder: Path) -> str:
+    try:
+        return str(run(data, mime_type, folder, options=SMALLER).picture.size)
+    except InvalidUpload as refusal:
+        return refusal.code
+
+
+@pytest.mark.parametrize("chunk", [b"eXIf", b"iTXt"])
+def test_an_orientation_behind_the_pixels_of_a_png_counts(chunk: bytes, tmp_path: Path) -> None:
+    payload = files.exif_bytes(6)[6:]
+    if chunk == b"iTXt":
+        xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf tiff:Orientation="6"/></x:xmpmeta>'
+        payload = b"XML:com.adobe.xmp\0\0\0\0\0" + xmp
+    data = files.png(files.unturned(files.quarters(640, 480), 6))
+    assert data[-8:-4] == b"IEND"
+    outcome = run(data[:-12] + files.png_chunk(chunk, payload) + data[-12:], "image/png", tmp_path, options=SMALLER)
+    assert outcome.picture.size == (200, 150)
+    assert corners_are_right(outcome.picture, files.CORNERS)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+@pytest.mark.parametrize("profile", [None, files.swapping_profile()], ids=["plain", "with profile"])
+def test_a_png_has_no_chunk_too_many(mode: str, profile: bytes | None, tmp_path: Path) -> None:
+    options: dict[str, Any] = {} if profile is None else {"icc_profile": profile}
+    data = files.png(see_through("RGB").convert(mode), with_secrets=True, **options)
+    outcome = run(data, "image/png", tmp_path, options=ProcessingOptions(keep_alpha=True))
+    wanted = [b"IHDR", b"IDAT", b"IEND"]
+    if profile is not None and mode in ("RGB", "RGBA"):
+        wanted.insert(1, b"iCCP")
+        assert outcome.picture.info["icc_profile"] == profile
+    assert list(dict.fromkeys(_chunks(outcome.main))) == wanted
+    assert outcome.picture.mode == mode
+
+
+def _chunks(png: bytes) -> list[bytes]:
+    names, position = [], 8
+    while position < len(png):
+        length, name = struct.unpack_from(">I4s", png, position)
+        names.append(name)
+        position += length + 12
+    return names
+
+
+@pytest.mark.parametrize("color", [(255, 255, 255), (128, 128, 128), (220, 30, 30)])
+@pytest.mark.parametrize("mime_type", ["image/png", "image/jpeg"])
+def test_a_plain_surface_keeps_its_color_however_much_it_shrinks(
+    color: tuple[int, int, int], mime_type: str, tmp_path: Path
+) -> None:
+    data = files.MAKERS[mime_type](Image.new("RGB", (6000, 1200), color))
+    outcome = run(data, mime_type, tmp_path)
+    for picture in (outcome.picture, outcome.small):
+        for band, value in zip(picture.convert("RGB").split(), color, strict=True):
+            assert all(abs(shade - value) <= 2 for shade in set(band.tobytes()))
+
+
+def test_the_service_works_without_libvips(tmp_path: Path) -> None:
+    (tmp_path / "staged").write_bytes(files.jpeg(PHOTO, orientation=6))
+    (tmp_path / "out").mkdir()
+    script = (
+        "import sys\n"
+        "sys.modules['pyvips'] = None\n"
+        f"sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from app.core.file_processing import process_file\n"
+        "from app.core.media_types import MediaType\n"
+        "from app.core.processing.contract import Job, ProcessingOptions\n"
+        f"job = Job({str(tmp_path / 'staged')!r}, {str(tmp_path / 'out')!r}, 'a.jpg', MediaType.IMAGE,\n"
+        "          ProcessingOptions(max_image_width_px=100))\n"
+        "made = process_file(job)\n"
+        "print(made.width_px, made.height_px, made.thumbnail.width_px)\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["100", "75", "100"]
+
+
+def test_the_server_process_loads_no_decoder() -> None:
+    script = (
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        "import app.main\n"
+        "print([name for name in ('pyvips', '_libvips', 'PIL') if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,69 @@
+"""libvips inside a worker: confined with all its threads, and content with little memory."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from app.core.file_processing import process_file
+from app.core.media_types import MIB, MediaType
+from app.core.processing.contract import Job, ProcessingOptions
+from app.core.processing.imaging import vips_codec
+from app.core.processing.sandbox import DEFAULT_ENTRY
+from tests.fixtures import image_files as files
+from tests.fixtures.sandboxes import SandboxMaker
+
+pytestmark = pytest.mark.skipif(not vips_codec.is_available, reason="pyvips[binary] is not installed")
+
+OPTIONS = ProcessingOptions()
+
+
+def job_for(data: bytes, extension: str, staging: Path) -> Job:
+    (staging / "incoming").write_bytes(data)
+    made = tempfile.mkdtemp(dir=staging)
+    return Job(str(staging / "incoming"), made, f"photo.{extension}", MediaType.IMAGE, OPTIONS)
+
+
+def statuses(pid: int) -> list[dict[str, str]]:
+    """What the kernel says of each thread of a process."""
+    texts = [(task / "status").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
+    return [dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line) for text in texts]
+
+
+async def test_libvips_works_under_the_confinement(
+    open_sandbox: SandboxMaker, staging: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = files.png(files.photo(2500, 1500))
+    async with open_sandbox(entry=DEFAULT_ENTRY, memory_bytes=640 * MIB) as sandbox:
+        [pid] = sandbox.pids
+        assert len(statuses(pid)) == 1, "a thread from before the confinement would be free"
+        file = await sandbox.run(job_for(data, "png", staging))
+        threads = statuses(pid)
+    assert {(thread["Seccomp"], thread["NoNewPrivs"]) for thread in threads} == {("2", "1")}
+    assert {int(thread["CapEff"], 16) & ~0b10 for thread in threads} == {0}
+    made = {}
+    for name, uses_libvips in (("libvips", True), ("pillow", False)):
+        monkeypatch.setattr(vips_codec, "is_available", uses_libvips)
+        made[name] = _bytes_of(process_file(job_for(data, "png", staging)).main_path)
+    assert _bytes_of(file.main_path) == made["libvips"] != made["pillow"]
+
+
+async def test_a_large_photograph_is_never_whole_in_memory(open_sandbox: SandboxMaker, staging: Path) -> None:
+    data = files.jpeg(files.photo(6000, 4000))
+    async with open_sandbox(entry=DEFAULT_ENTRY, memory_bytes=640 * MIB) as sandbox:
+        [pid] = sandbox.pids
+        [before] = statuses(pid)
+        for _ in range(3):
+            await sandbox.run(job_for(data, "jpg", staging))
+        after = statuses(pid)[0]
+    assert _kibibytes(after["VmHWM"]) - _kibibytes(before["VmRSS"]) < 80 * 1024, "its pixels alone are 72 MB"
+    assert _kibibytes(after["VmRSS"]) < 120 * 1024
+
+
+def _kibibytes(value: str) -> int:
+    return int(value.split(maxsplit=1)[0])
+
+
+def _bytes_of(path: str | None) -> bytes:
+    assert path is not None
+    return Path(path).read_bytes()
