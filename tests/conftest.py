@@ -1,10 +1,16 @@
 """Every module of tests/fixtures that holds a fixture is a plugin, so a new file there needs no entry here."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 _FIXTURES = Path(__file__).parent / "fixtures"
+
+# Every new httpx client reads all certificate authorities there are, for 41 ms, and most tests make several. Nothing
+# here speaks TLS with the world; those of a directory would be read when asked for, and this one has none.
+os.environ.pop("SSL_CERT_FILE", None)
+os.environ["SSL_CERT_DIR"] = str(_FIXTURES)
 
 pytest_plugins = [
     f"tests.fixtures.{file.stem}"

@@ -8,9 +8,9 @@ from app.core.processing.contract import Rendition
 from app.core.processing.imaging import color_profiles, image_steps
 
 THUMBNAIL_QUALITY = 82
-"""Two above the usual 80, for the same bytes in progressive order: a thumbnail is made from the stored picture or from a
-quarter of the pixels of an upload, and is closer to the full picture than one that was made from all of its pixels as an
-optimised JPEG of 80 (`benchmarks/quality.py`)."""
+"""Two above the usual 80, for the same bytes in progressive order: a thumbnail is made from the stored picture or from
+a quarter of the pixels of an upload, and is closer to the full picture than one that was made from all of its pixels as
+an optimised JPEG of 80 (`benchmarks/quality.py`)."""
 
 
 def as_shown(
