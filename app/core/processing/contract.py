@@ -37,7 +37,7 @@ class ProcessingOptions:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One staged file to check and process; outputs go into `output_dir`, empty and on the same file system."""
+    """One staged file to check and process; outputs go into `output_dir`, which holds nothing else than the source."""
 
     source: str
     output_dir: str
