@@ -1,5 +1,6 @@
 """Starts what serves: one server in this process, or several workers under a supervisor."""
 
+import ctypes
 import resource
 import socket
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from app.server.supervisor import STARTUP_FAILURE, Supervisor
 APP_FACTORY: Final = "app.main:create_app"
 
 _SPARE_DESCRIPTORS: Final = 1024
+_M_ARENA_MAX: Final = -8  # mallopt(3)
 
 
 def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) -> int:
@@ -25,6 +27,7 @@ def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) ->
     again).
     """
     _allow_descriptors(settings.MAX_CONNECTIONS + _SPARE_DESCRIPTORS)
+    _few_arenas()
     config = MediaConfig(settings, app)
     if settings.WORKERS == 1:
         return _serve(config, None)
@@ -44,6 +47,13 @@ def serve_worker(listener: socket.socket, *, app: str) -> None:
     settings = load_settings()
     configure_logging(settings)
     raise SystemExit(_serve(MediaConfig(settings, app), [listener]))
+
+
+def _few_arenas() -> None:
+    # The threads for file I/O would get an arena of the allocator each, and keep the megabytes that passed through it.
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # musl has none and needs none
+        libc.mallopt(_M_ARENA_MAX, 2)
 
 
 def _serve(config: MediaConfig, sockets: list[socket.socket] | None) -> int:
