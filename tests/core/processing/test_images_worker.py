@@ -13,8 +13,6 @@ from app.core.processing.sandbox import DEFAULT_ENTRY
 from tests.fixtures import image_files as files
 from tests.fixtures.sandboxes import SandboxMaker
 
-pytestmark = pytest.mark.skipif(not vips_codec.is_available, reason="pyvips[binary] is not installed")
-
 OPTIONS = ProcessingOptions()
 
 
