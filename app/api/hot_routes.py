@@ -1,4 +1,4 @@
-"""A short way to the three reads that public traffic is made of: one regular expression each instead of FastAPI.
+"""A short way to the reads that traffic is made of: one regular expression each instead of FastAPI.
 
 FastAPI declares the same endpoint functions, for the document and for every request that is not written exactly as our
 own URLs are (an id in capitals, a wrong one, another method): what does not match here goes on to it. Matching,
@@ -33,13 +33,14 @@ _LIST_FIELD: Final = (
     rf"|media_type=(?:{'|'.join(MediaType)})|(?:uploaded_by|content_id)={_UUID})"
 )
 _LIST_QUERY: Final = re.compile(rf"(?:{_LIST_FIELD}(?:&{_LIST_FIELD}){{0,6}})?".encode(), re.ASCII)
-
-
 _ANY: Final = re.compile(b".*", re.DOTALL)
 
 
 class HotRoute(BaseRoute):
-    """Calls `answer` with the one value that `pattern` finds in the path; `template` is what metrics and traces say."""
+    """Calls `answer` with the one value that `pattern` finds in the path, when the whole query string fits `query`.
+
+    template: what metrics and traces say.
+    """
 
     def __init__(
         self, template: str, pattern: str, methods: frozenset[str], answer: Answer, *, query: re.Pattern[bytes] = _ANY

@@ -1,6 +1,6 @@
 """Sends the head of an answer in one piece with the beginning of its body. Knows asyncio and no server.
 
-uvicorn writes both apart: two system calls and two packets for a small answer, 29 % of its CPU time (2026-11).
+uvicorn writes both apart: two system calls and two packets for a small answer, which cost 4 % of its CPU (2026-11).
 """
 
 import asyncio
