@@ -1,7 +1,7 @@
 """How close our pictures come to the best that can be made of the same photograph.
 
-The reference is the full picture scaled with LANCZOS in one step and stored without loss, by FFmpeg's swscale: a third
-implementation, since each of Pillow and libvips looks best beside itself. Beside our output stands what the textbook
+The reference is the full picture scaled with LANCZOS in one step, in floating point, and stored without loss: rounding
+is what implementations differ in, and each looks best beside itself. Beside our output stands what the textbook
 makes: Pillow's LANCZOS in one step, JPEG at its usual qualities, of which that of thumbnails is not ours. SSIM and PSNR
 come from FFmpeg's filters in PyAV.
 Source: Wang et al. 2004 (SSIM, luma here); XPSNR is left out, because its weights are made for video.
@@ -14,7 +14,6 @@ from pathlib import Path
 
 import av
 from av.filter import Graph
-from av.video.reformatter import Interpolation
 from PIL import Image, ImageOps
 
 from app.core.file_processing import process_file
@@ -65,12 +64,10 @@ def measure_quality(corpus: Corpus, directory: Path) -> list[Quality]:
 def _reference(source: Path, ours: Path) -> Image.Image:
     """The full picture in the size of our output, without reduction steps and without loss."""
     with Image.open(ours) as made, Image.open(source) as opened:
-        upright = ImageOps.exif_transpose(opened).convert("RGB")
-        frame = av.VideoFrame.from_bytes(upright.convert("RGBA").tobytes(), *upright.size, format="rgba")
-        planes = frame.reformat(format="gbrp")
-        small = planes.reformat(width=made.width, height=made.height, interpolation=Interpolation.LANCZOS)
-        [plane] = small.reformat(format="rgba").planes
-        return Image.frombytes("RGBA", made.size, bytes(plane), "raw", "RGBA", plane.line_size, 1).convert("RGB")
+        bands = ImageOps.exif_transpose(opened).convert("RGB").split()
+        exact = [band.convert("F").resize(made.size, Image.Resampling.LANCZOS) for band in bands]
+    # Converting to eight bits clips and cuts off what is behind the point.
+    return Image.merge("RGB", [band.point(lambda value: value * 1 + 0.5).convert("L") for band in exact])
 
 
 def _textbook(source: Path, box: tuple[int, int]) -> Image.Image:

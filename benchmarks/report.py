@@ -166,8 +166,8 @@ def _quality_table(quality: Sequence[Quality]) -> str:
         (entry.what, f"{entry.ssim:.4f}", f"{entry.psnr_db:.2f}", f"{entry.size_bytes / 1000:.0f}") for entry in quality
     ]
     note = (
-        "The 12 MP photograph against its LANCZOS reduction in one step by FFmpeg, stored without loss; luma. `Pillow` "
-        "is its own reduction as optimised JPEG of quality 85, thumbnails of 80."
+        "The 12 MP photograph against its LANCZOS reduction in one step in floating point, stored without loss; luma. "
+        "`Pillow` is its own reduction as optimised JPEG of quality 85, thumbnails of 80."
     )
     return _table(("picture", "SSIM", "PSNR dB", "kB"), rows) + "\n\n" + note
 

@@ -1,4 +1,4 @@
-"""libvips and Pillow make the same of a picture, and where they could not, Pillow decides."""
+"""FFmpeg, libvips and Pillow make the same of a picture, and where they could not, Pillow decides."""
 
 import math
 import random
@@ -14,7 +14,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageStat
 
 from app.core.errors import InvalidUpload
 from app.core.processing.contract import ProcessingOptions
-from app.core.processing.imaging import vips_codec
+from app.core.processing.imaging import ffmpeg_codec, vips_codec
 from tests.core.processing.image_jobs import Outcome, corners_are_right, run
 from tests.fixtures import image_files as files
 
@@ -53,6 +53,8 @@ PICTURES: dict[str, tuple[str, bytes]] = {
     "jpeg, rgb components": ("image/jpeg", files.jpeg(PHOTO, keep_rgb=True)),
     "jpeg, progressive": ("image/jpeg", files.jpeg(PHOTO, progressive=True)),
     "jpeg, without subsampling": ("image/jpeg", files.jpeg(PHOTO, subsampling="4:4:4")),
+    "jpeg, subsampled one way": ("image/jpeg", files.jpeg(PHOTO, subsampling="4:2:2")),
+    "jpeg, restart markers": ("image/jpeg", files.jpeg(PHOTO, restart_marker_blocks=7)),
     "jpeg, another profile": ("image/jpeg", files.jpeg(PHOTO, icc_profile=files.swapping_profile())),
     "jpeg, shrunk on load": ("image/jpeg", files.jpeg(scene(2000, 1496))),
     "jpeg, large and odd": ("image/jpeg", files.jpeg(scene(1999, 1501))),
@@ -77,13 +79,29 @@ PICTURES: dict[str, tuple[str, bytes]] = {
 }
 
 
+ENGINES = ["all", "without FFmpeg"]
+"""Which of the quick ones take part; what they leave, Pillow does."""
+
+
+def use(engines: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only these work from here on; `pillow` is none of the others."""
+    monkeypatch.setattr(ffmpeg_codec, "MAX_WHOLE_PIXELS", 25_000_000 if engines == "all" else 0)
+    monkeypatch.setattr(vips_codec, "is_available", engines != "pillow")
+
+
 def run_both(
-    data: bytes, mime_type: str, folder: Path, options: ProcessingOptions, monkeypatch: pytest.MonkeyPatch
+    data: bytes,
+    mime_type: str,
+    folder: Path,
+    options: ProcessingOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    engines: str,
 ) -> tuple[Outcome, Outcome]:
-    """What comes out with libvips, and with Pillow alone."""
+    """What comes out with these engines, and with Pillow alone."""
     outcomes = []
-    for name, uses_libvips in (("libvips", True), ("pillow", False)):
-        monkeypatch.setattr(vips_codec, "is_available", uses_libvips)
+    for name in (engines, "pillow"):
+        use(name, monkeypatch)
         (folder / name).mkdir()
         outcomes.append(run(data, mime_type, folder / name, options=options))
     return outcomes[0], outcomes[1]
@@ -114,12 +132,15 @@ def test_libvips_takes_part_where_our_requirements_are_installed() -> None:
 
 
 @pytest.mark.parametrize("options", [SMALLER, SMALLER_WITH_ALPHA], ids=["flattened", "alpha kept"])
-@pytest.mark.parametrize("name", PICTURES)
-def test_both_make_the_same_picture(
-    name: str, options: ProcessingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "engines"),
+    [(name, engines) for name in PICTURES for engines in ENGINES if engines == "all" or name.startswith("jpeg")],
+)
+def test_all_make_the_same_picture(
+    name: str, engines: str, options: ProcessingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mime_type, data = PICTURES[name]
-    ours, pillows = run_both(data, mime_type, tmp_path, options, monkeypatch)
+    ours, pillows = run_both(data, mime_type, tmp_path, options, monkeypatch, engines=engines)
     for one, other in ((ours.picture, pillows.picture), (ours.small, pillows.small)):
         assert (one.format, one.mode, one.size) == (other.format, other.mode, other.size)
         assert one.info.get("icc_profile") == other.info.get("icc_profile")
@@ -141,6 +162,37 @@ def test_ordinary_stills_are_read_by_libvips(name: str) -> None:
     pictures = vips_codec.reduced(data, mime_type.removeprefix("image/").upper(), size=size, sizes=[(160, 120), (8, 6)])
     assert pictures is not None
     assert [(picture.mode, picture.size) for picture in pictures] == [("RGB", (160, 120)), ("RGB", (8, 6))]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["jpeg, orientation 1", "jpeg, progressive", "jpeg, without subsampling", "jpeg, subsampled one way", "jpeg, grey"],
+)
+def test_ordinary_photographs_are_read_by_ffmpeg(name: str) -> None:
+    _, data = PICTURES[name]
+    size, mode = (640, 400) if "orientation" in name else PHOTO.size, "L" if "grey" in name else "RGB"
+    pictures = ffmpeg_codec.reduced(data, mode=mode, size=size, sizes=[(161, 121), (7, 5)])
+    assert pictures is not None
+    stored = "L" if mode == "L" else "YCbCr"
+    assert [(picture.mode, picture.size) for picture in pictures] == [(stored, (161, 121)), (mode, (7, 5))]
+
+
+def test_ffmpeg_leaves_what_is_larger_than_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = files.jpeg(PHOTO)
+    for limit, is_read in ((640 * 480, True), (640 * 480 - 1, False)):
+        monkeypatch.setattr(ffmpeg_codec, "MAX_WHOLE_PIXELS", limit)
+        pictures = ffmpeg_codec.reduced(data, mode="RGB", size=(640, 480), sizes=[(64, 48)])
+        assert (pictures is not None) is is_read
+
+
+def test_ffmpeg_does_not_believe_a_header_that_pillow_reads_otherwise() -> None:
+    for mode, size in (("RGB", (641, 480)), ("L", (640, 480)), ("CMYK", (640, 480))):
+        assert ffmpeg_codec.reduced(files.jpeg(PHOTO), mode=mode, size=size, sizes=[(64, 48)]) is None
+
+
+def test_ffmpeg_reads_nothing_but_jpeg() -> None:
+    for data in (files.png(PHOTO), files.saved(PHOTO, "GIF"), files.webp(PHOTO), b"", b"\xff\xd8\xff\xd9"):
+        assert ffmpeg_codec.reduced(data, mode="RGB", size=PHOTO.size, sizes=[(64, 48)]) is None
 
 
 @pytest.mark.parametrize("decoder", ["JPEG", "PNG", "WEBP"])
@@ -176,13 +228,13 @@ def test_what_pillow_refuses_is_refused(
     dice = random.Random(7)
     for number in range(25):
         data = DAMAGES[damage](whole, dice)
-        ends = []
-        for uses_libvips in (True, False):
-            monkeypatch.setattr(vips_codec, "is_available", uses_libvips)
-            folder = tmp_path / f"{number}-{uses_libvips}"
+        ends = set()
+        for engines in (*ENGINES, "pillow"):
+            use(engines, monkeypatch)
+            folder = tmp_path / f"{number}-{engines}"
             folder.mkdir()
-            ends.append(_end(data, mime_type, folder))
-        assert ends[0] == ends[1]
+            ends.add(_end(data, mime_type, folder))
+        assert len(ends) == 1
 
 
 def _end(data: bytes, mime_type: str, folder: Path) -> str:

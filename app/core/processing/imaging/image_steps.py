@@ -61,7 +61,10 @@ def shrink(image: Image.Image, *, size: tuple[int, int]) -> Image.Image:
 
 
 def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Any mode a decoder gives as L, LA, RGB, RGBA or CMYK; 16-bit greys keep their high byte, nothing is clipped."""
+    """Any mode a decoder gives as L, LA, RGB, RGBA, CMYK or YCbCr.
+
+    Greys of 16 bits keep their high byte; nothing is clipped.
+    """
     if image.mode.startswith("I;16"):
         grey = Image.frombytes("L", image.size, image.tobytes(), "raw", "L;16B" if image.mode == "I;16B" else "L;16")
         return _with_key(grey, image.info.get("transparency"))
@@ -69,7 +72,7 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
         if image.mode == "RGB":
             image = _with_key(image.copy(), image.info["transparency"])
         return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
-    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK"):
+    if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
         return image
     return image.convert({"1": "L", "I": "L", "F": "L", "PA": "RGBA"}.get(image.mode, "RGB"))
 

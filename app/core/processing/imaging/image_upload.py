@@ -12,6 +12,7 @@ from app.core.processing.contract import ProcessingOptions
 from app.core.processing.imaging import (
     color_profiles,
     exif,
+    ffmpeg_codec,
     image_codecs,
     image_limits,
     image_steps,
@@ -93,12 +94,16 @@ def decode(upload: UploadedPicture, *, at_least: tuple[int, int] | None = None) 
 
 
 def reduce(upload: UploadedPicture, *, sizes: Sequence[tuple[int, int]], keep_alpha: bool) -> list[Image.Image] | None:
-    """The picture at each of `sizes`, L or RGB on white, decoded once and never whole; the largest size comes first.
+    """The picture at each of `sizes`, L, YCbCr or RGB, on white, decoded once; the largest size comes first.
 
     None when it is no ordinary still of eight bits, or is damaged: then `decode` gives the picture or the refusal.
     """
     if not _is_ordinary(upload) or (keep_alpha and upload.image.has_transparency_data):
         return None
+    if upload.codec.decoder == "JPEG":
+        pictures = ffmpeg_codec.reduced(upload.data, mode=upload.mode, size=upload.size, sizes=sizes)
+        if pictures is not None:
+            return pictures
     return vips_codec.reduced(upload.data, upload.codec.decoder, size=upload.size, sizes=sizes)
 
 
@@ -111,7 +116,10 @@ def target_size(upload: UploadedPicture, *, orientation: int, options: Processin
 
 
 def _is_ordinary(upload: UploadedPicture) -> bool:
-    """Whether libvips may read it: what is left out here, it would show in other colours, or accept with a part cut."""
+    """Whether others than Pillow may read it.
+
+    What is left out here, they would show in other colours, or accept with a part cut.
+    """
     if upload.frames != 1 or not upload.is_header_complete:
         return False
     match upload.codec.decoder:
