@@ -63,11 +63,15 @@ def die_with_parent(libc: ctypes.CDLL, parent: int) -> bool:
 
 
 def tame_allocator(libc: ctypes.CDLL) -> None:
-    """Few arenas, and buffers of images straight from mmap: so freeing one returns it to the system (mallopt(3))."""
+    """Few arenas, and what one photograph needs is kept for the next: the worker gives it back when it rests.
+
+    Memory that comes and goes with every job is zeroed by the kernel page by page, a fifth of the time of a photograph
+    of 12 MP (measured 2026-11). Larger buffers still come straight from mmap, so freeing one returns it (mallopt(3)).
+    """
     if hasattr(libc, "mallopt"):  # musl has none and needs none
         libc.mallopt(_M_ARENA_MAX, 2)
-        libc.mallopt(_M_MMAP_THRESHOLD, 1 << 20)
-        libc.mallopt(_M_TRIM_THRESHOLD, 16 << 20)
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # glibc takes no more
+        libc.mallopt(_M_TRIM_THRESHOLD, 256 << 20)
 
 
 def confine(libc: ctypes.CDLL, bounds: Bounds) -> Mapping[str, str]:
