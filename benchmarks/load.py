@@ -127,6 +127,7 @@ def upload_plan(port: int, upload: Upload, *, connections: int, duration_s: floa
     return Plan(
         port=port, connections=connections, duration_s=duration_s, method=upload.method, paths=[upload.path],
         headers=upload.headers, prefix=upload.prefix.decode(), file=str(upload.file), suffix=upload.suffix.decode(),
+        afterwards=list(upload.afterwards),
     )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ class Plan:
 
     paths: taken in turn; `{n}` becomes the number of the connection.  interval_s: least time from one request of a
     connection to its next, 0 for as fast as answers come.  file: path of a body's file, empty for none.
+    afterwards: paths to GET after each answer, `{id}` standing for the id in it; they belong to the request.
     """
 
     port: int
@@ -33,6 +34,7 @@ class Plan:
     prefix: str = ""
     file: str = ""
     suffix: str = ""
+    afterwards: list[str] = field(default_factory=list)
     interval_s: float = 0.0
 
 
@@ -53,11 +55,12 @@ class _Connection:
         self._count = number
         self._socket: socket.socket | None = None
         self._head_end = "".join(f"{name}: {value}\r\n" for name, value in plan.headers.items())
+        self._body_field = ""
         self._prefix, self._suffix = plan.prefix.encode(), plan.suffix.encode()
         file_size = Path(plan.file).stat().st_size if plan.file else 0
         if plan.file:
             length = len(self._prefix) + file_size + len(self._suffix)
-            self._head_end += f"Content-Length: {length}\r\n"
+            self._body_field = f"Content-Length: {length}\r\n"
 
     def run(self, outcome: Outcome, begin: float, lock: threading.Lock) -> None:
         end = begin + self._plan.duration_s
@@ -84,18 +87,26 @@ class _Connection:
 
     def _exchange(self) -> tuple[int, str | None]:
         plan = self._plan
-        if self._socket is None:
-            self._socket = socket.create_connection(("127.0.0.1", plan.port), timeout=TIMEOUT_S)
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         path = plan.paths[self._count % len(plan.paths)].replace("{n}", str(self._number))
         self._count += plan.connections
-        head = f"{plan.method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{plan.port}\r\n{self._head_end}\r\n"
-        self._socket.sendall(head.encode() + self._prefix)
+        connection = self._ask(plan.method, path, self._body_field, self._prefix)
         if plan.file:
             with Path(plan.file).open("rb") as file:
-                self._socket.sendfile(file)
-            self._socket.sendall(self._suffix)
-        return self._read_answer(self._socket)
+                connection.sendfile(file)
+            connection.sendall(self._suffix)
+        status, media_id = self._read_answer(connection)
+        for then in plan.afterwards:
+            if status < 400 and media_id is not None:
+                status, _ = self._read_answer(self._ask("GET", then.replace("{id}", media_id)))
+        return status, media_id
+
+    def _ask(self, method: str, path: str, body_field: str = "", prefix: bytes = b"") -> socket.socket:
+        if self._socket is None:
+            self._socket = socket.create_connection(("127.0.0.1", self._plan.port), timeout=TIMEOUT_S)
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._plan.port}\r\n{self._head_end}{body_field}\r\n"
+        self._socket.sendall(head.encode() + prefix)
+        return self._socket
 
     def _read_answer(self, connection: socket.socket) -> tuple[int, str | None]:
         received = b""

@@ -49,6 +49,8 @@ class NginxMissing(Exception):
 class StaticNginx:
     """Files of a directory, and PUT into it where this nginx was built with its WebDAV module."""
 
+    picture_paths: tuple[str, ...] = ()
+
     def __init__(self, name: str, *, home: Path, files: dict[Item, Path]) -> None:
         self.name = name
         self.port = free_port()

@@ -19,6 +19,8 @@ METADATA_IDS = 5_000
 class OurService:
     """`python -m app serve`; `accel_prefix` is set for the instance behind nginx."""
 
+    picture_paths: tuple[str, ...] = ()
+
     def __init__(
         self, name: str, *, home: Path, database_url: str, upload_dir: Path, secret: str, rows: int,
         accel_prefix: str = "",
@@ -114,6 +116,8 @@ class OurService:
 
 class ProxiedService:
     """Our service behind nginx with the configuration that we ship; only the public files are asked for."""
+
+    picture_paths: tuple[str, ...] = ()
 
     def __init__(self, name: str, service: OurService, *, port: int, nginx: ServerProcess) -> None:
         self.name = name

@@ -37,6 +37,8 @@ class Upload:
     prefix: bytes
     file: Path
     suffix: bytes
+    afterwards: tuple[str, ...] = ()
+    """Paths to GET when it is answered, with its id for `{id}`; they count as part of the upload."""
 
 
 class Target(Protocol):
@@ -44,6 +46,8 @@ class Target(Protocol):
 
     name: str
     port: int
+    picture_paths: tuple[str, ...]
+    """What makes the pictures of 2048 and 300 px of an uploaded photograph, where uploading does not: `{id}` in it."""
 
     @property
     def pids(self) -> list[int]:

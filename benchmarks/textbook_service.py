@@ -24,6 +24,8 @@ def create_textbook_tables(database_url: str) -> None:
 class TextbookService:
     """uvicorn with its defaults, which are uvloop and httptools where they are installed."""
 
+    picture_paths: tuple[str, ...] = ()
+
     def __init__(self, name: str, *, home: Path, database_url: str, secret: str, workers: int, rows: int) -> None:
         self.name = name
         self.port = free_port()

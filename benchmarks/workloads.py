@@ -1,7 +1,7 @@
 """The workloads W1 to W7 and WX: which request, over how many connections, against whom."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.corpus import VIDEO_BYTES, Corpus
@@ -48,7 +48,7 @@ def make_cases(corpus: Corpus, *, small_rows: int, large_rows: int) -> list[Case
         Case("W1", "upload 200 KB JPEG, 8 connections", "1/s", (OURS, TEXTBOOK_1, TEXTBOOK_2, NGINX, DIRECTUS),
              _uploads(corpus.small_jpeg, "image", 8)),
         Case("W2", "upload 12 MP JPEG, 4 connections", "1/s", (OURS, TEXTBOOK_1, TEXTBOOK_2, DIRECTUS),
-             _uploads(corpus.large_jpeg, "image", 4), weight=1.7),
+             _uploads(corpus.large_jpeg, "image", 4, with_pictures=True), weight=1.7),
     ]  # fmt: skip
     cases += [
         Case(f"W3 {connections}", f"upload 95 MB video, {connections} connection(s)", "MB/s",
@@ -79,9 +79,11 @@ def make_cases(corpus: Corpus, *, small_rows: int, large_rows: int) -> list[Case
     ]  # fmt: skip
 
 
-def _uploads(file: Path, media_type: str, connections: int) -> Run:
+def _uploads(file: Path, media_type: str, connections: int, *, with_pictures: bool = False) -> Run:
     def run(target: Target, duration_s: float) -> tuple[LoadResult, float]:
         upload = target.upload(file, media_type)
+        if with_pictures:
+            upload = replace(upload, afterwards=target.picture_paths)
         seen = upload_load(target.port, upload, connections=connections, duration_s=duration_s)
         return seen, seen.count
 
@@ -132,7 +134,7 @@ def _downloads(item: Item, connections: int) -> Run:
 
 def _beside_uploads(corpus: Corpus) -> Run:
     def run(target: Target, duration_s: float) -> tuple[LoadResult, float]:
-        upload = target.upload(corpus.large_jpeg, "image")
+        upload = replace(target.upload(corpus.large_jpeg, "image"), afterwards=target.picture_paths)
         uploading = start(upload_plan(target.port, upload, connections=4, duration_s=duration_s))
         asking = start(_ping_plan(target, duration_s))
         images = summarised(finish(uploading), duration_s)
