@@ -13,6 +13,7 @@ from typing import Final, Self
 from app.core.errors import BodyTooLarge, FileTooLarge, RequestTimedOut
 from app.core.filenames import clean_display_name
 from app.core.media_types import MIB, MediaType
+from app.core.uploads.body_room import BodyRoom
 from app.core.uploads.multipart_form import MultipartForm
 from app.core.uploads.multipart_headers import read_boundary
 from app.core.uploads.staged_file import StagedFile
@@ -44,33 +45,39 @@ class ReceivedUpload:
 async def receive_upload(
     *,
     content_type: str | None,
-    body: AsyncIterator[bytes],
+    body: AsyncIterator[bytes | memoryview],
     staged_path: Path,
     limit_for: Callable[[MediaType | None], int],
     max_upload_bytes: int,
     idle_timeout_s: float,
     total_timeout_s: float,
     guess: Callable[[bytes], MediaType | None] | None = None,
+    room: BodyRoom | None = None,
 ) -> ReceivedUpload:
     """Read `body` to its end into a new file at `staged_path` (mode 0640) and return what it was.
 
     content_type: the request's header value.  limit_for: most bytes of a file of that media type, of any for None.
     guess: says from a file's first 4 KiB what it surely is, for a file part that comes before `media_type`; None
-    leaves the largest limit in force until the field is known.  Timeouts in seconds: the longest wait for a chunk
-    and for the whole body.
+    leaves the largest limit in force until the field is known.  room: what the server offers for this body, so that
+    its bytes come to where they are written from.  Timeouts in seconds: the longest wait for a chunk and for the whole
+    body.
 
     Raises UnsupportedForm, MalformedMultipart, MissingField, DuplicateField, InvalidField; FileTooLarge and
-    BodyTooLarge as soon as the count says so, with nothing more taken in than the current chunk; RequestTimedOut;
-    StorageFull, StorageUnavailable. What `body` raises passes through. The file is closed in every case; removing it
-    after an error is the caller's part, who owns its directory.
+    BodyTooLarge as soon as the count says so, with nothing more taken in than the current chunk or room;
+    RequestTimedOut; StorageFull, StorageUnavailable. What `body` raises passes through. The file is closed in every
+    case; removing it after an error is the caller's part, who owns its directory.
     Source: RFC 7578 (form-data), RFC 2046 section 5.1 (framing).
     """
     boundary = read_boundary(content_type)
-    staged = StagedFile(staged_path)
+    staged = StagedFile(staged_path, expected_bytes=room.expected_bytes if room is not None else 0)
     intake = _Intake(staged, boundary, limit_for=limit_for, max_upload_bytes=max_upload_bytes, guess=guess)
     try:
         async with _Patience(idle_s=idle_timeout_s, total_s=total_timeout_s) as patience:
-            while (chunk := await patience.wait_for(body)) is not None:
+            while True:
+                if room is not None:
+                    room.lend(staged.room())
+                if (chunk := await patience.wait_for(body)) is None:
+                    break
                 intake.feed(chunk)
                 if staged.wants_drain:
                     await staged.drain()
@@ -120,7 +127,7 @@ class _Patience:
         except TimeoutError as exc:
             raise RequestTimedOut from exc
 
-    async def wait_for(self, body: AsyncIterator[bytes]) -> bytes | None:
+    async def wait_for(self, body: AsyncIterator[bytes | memoryview]) -> bytes | memoryview | None:
         """The next bytes, None at the end of the body."""
         self._waiting_since = self._loop.time()
         chunk = await anext(body, None)
@@ -160,7 +167,7 @@ class _Intake:
         self._head = bytearray()
         self._received_bytes = 0
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """Take one chunk. Raises what the form raises, BodyTooLarge and FileTooLarge."""
         self._received_bytes += len(chunk)
         if self._received_bytes > self._max_upload_bytes + FORM_OVERHEAD_BYTES:
@@ -168,7 +175,7 @@ class _Intake:
         self.form.feed(chunk)
         self._check_size()
 
-    def _take(self, data: bytes, start: int, end: int) -> None:
+    def _take(self, data: bytes | memoryview, start: int, end: int) -> None:
         self._staged.add(data, start, end)
         if self._guess is not None:
             self._head += data[start : min(end, start + _GUESS_BYTES)]

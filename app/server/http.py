@@ -7,11 +7,11 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn import Config, Server
-from uvicorn._types import ASGI3Application
+from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -26,9 +26,11 @@ from app.core.http_answers import (
 )
 from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
+from app.core.uploads.body_room import EXTENSION
 from app.server.gathering import GatheringTransport
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
+from app.server.room_reader import WORTHWHILE_BYTES, RoomReader
 
 _MAX_PIPELINED: Final = 8
 _LINGER_S: Final = 2.0
@@ -142,6 +144,32 @@ class MediaHttpProtocol(HttpToolsProtocol):
         super().shutdown()
         self._watch_writes()
 
+    # -- a body that is read past the parser -----------------------------------------------------------------------
+
+    @property
+    def is_deaf(self) -> bool:
+        return self._is_deaf
+
+    def pause_reading(self) -> None:
+        self.flow.pause_reading()
+
+    def _may_pass_parser(self) -> bool:
+        return not self._meter.is_chunked and self.body_left() >= WORTHWHILE_BYTES
+
+    def body_left(self) -> int:
+        return self._meter.declared_bytes - self._meter.body_bytes
+
+    def body_came(self, length: int) -> None:
+        self._body_watch.heard()
+        self._meter.body_bytes += length
+
+    def body_ended(self) -> None:
+        self.on_message_complete()
+        # The parser still waits for a body that it did not see.
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self.transport.set_protocol(self)
+
     # -- what the parser reports -----------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
@@ -194,6 +222,8 @@ class MediaHttpProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
         cycle.transport = GatheringTransport(self.transport, self.loop)
+        if cycle is self.cycle and cycle.more_body and self._may_pass_parser():
+            app = _with_room(app, RoomReader(self, cycle, self.loop))
         task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -275,6 +305,28 @@ class MediaHttpProtocol(HttpToolsProtocol):
     def _watch_writes(self) -> None:
         if self._write_watch is not None:
             self._write_watch.begin()
+
+
+def _with_room(app: ASGI3Application, reader: RoomReader) -> ASGI3Application:
+    """`app`, which finds `reader` among the extensions of its scope and gets messages that were read into its room."""
+
+    async def with_room(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        fields = cast("dict[str, object]", scope)  # uvicorn's type of a scope knows no extensions of others
+        fields["extensions"] = {EXTENSION: reader}
+
+        async def receive_in_room() -> ASGIReceiveEvent:
+            reader.asked()
+            message = await receive()
+            if message["type"] == "http.request" and (taken := reader.taken()) is not None:
+                message["body"] = cast("bytes", taken)  # ASGI says bytes; who lends room expects a view of it
+            return message
+
+        try:
+            await app(scope, receive_in_room, send)
+        finally:
+            reader.forget()
+
+    return with_room
 
 
 class _RefusedError(Exception):

@@ -15,17 +15,22 @@ MAX_TARGET_BYTES: Final = 8 * 1024
 # A one-byte chunk takes six bytes on the wire, so clients that write byte by byte stay well inside.
 _CHUNK_OVERHEAD_BYTES: Final = 64 * 1024
 _CHUNK_OVERHEAD_PER_BYTE: Final = 8
+_MAX_LENGTH_DIGITS: Final = 18
 
 
 @dataclass(slots=True)
 class RequestMeter:
-    """One per request. Every method returns the refusal that is due, or None."""
+    """One per request. Every method returns the refusal that is due, or None.
+
+    declared_bytes: the Content-Length, 0 without one.
+    """
 
     header_bytes: int = 0
     header_fields: int = 0
     host_fields: int = 0
     has_body: bool = False
     is_chunked: bool = False
+    declared_bytes: int = 0
     raw_head_bytes: int = 0
     body_wire_bytes: int = 0
     body_bytes: int = 0
@@ -48,6 +53,8 @@ class RequestMeter:
                 self.host_fields += 1
             case b"content-length":
                 self.has_body = self.has_body or value.strip() != b"0"
+                # The parser refuses all but one number, and that beside chunks, before the head is over.
+                self.declared_bytes = int(value) if value.isdigit() and len(value) <= _MAX_LENGTH_DIGITS else 0
             case b"transfer-encoding":
                 self.has_body = self.is_chunked = True
                 # We decode nothing but chunked; passing on a compressed body as if it were plain would be a lie.

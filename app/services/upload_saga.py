@@ -28,6 +28,7 @@ from app.core.processing.sandbox import Sandbox
 from app.core.staging import StagingArea
 from app.core.storage import StorageManager
 from app.core.upload_stream import FORM_OVERHEAD_BYTES, ReceivedUpload, receive_upload
+from app.core.uploads.body_room import BodyRoom
 from app.models import Media
 from app.repositories.content_repository import ContentRepository
 from app.repositories.idempotency_repository import IdempotencyRepository
@@ -45,13 +46,15 @@ from app.services.upload_publisher import UploadPublisher
 class UploadRequest:
     """What the HTTP layer knows before the body is read. `content_id` is set when the path names a content.
 
+    body_room: how to have `body` read straight into memory, where the server can.
     on_media_type: told as soon as the form says what the file is, so that failed uploads are counted by type as well.
     """
 
     user_id: uuid.UUID
     content_type: str | None
     content_length: int | None
-    body: AsyncIterator[bytes]
+    body: AsyncIterator[bytes | memoryview]
+    body_room: BodyRoom | None = None
     content_id: uuid.UUID | None = None
     idempotency_key: str | None = None
     on_media_type: Callable[[MediaType], None] | None = None
@@ -144,6 +147,7 @@ class UploadSaga:
             idle_timeout_s=self._settings.UPLOAD_IDLE_TIMEOUT_S,
             total_timeout_s=self._settings.UPLOAD_TIMEOUT_S,
             guess=sure_media_type,
+            room=request.body_room,
         )
 
     def _limit_bytes(self, request: UploadRequest, media_type: MediaType | None) -> int:

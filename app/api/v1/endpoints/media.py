@@ -16,6 +16,7 @@ from app.core.filenames import clean_display_name
 from app.core.http_ranges import is_not_modified
 from app.core.media_types import MediaType
 from app.core.paging import decode_cursor
+from app.core.uploads.body_room import body_room
 from app.repositories.media_list_reader import MediaFilter
 from app.schemas.media import EXAMPLE_CURSOR, MediaList, MediaResponse, MediaUpdate, Message
 from app.services.media_lists import CountMode
@@ -194,6 +195,7 @@ async def _upload(
             content_type=request.headers.get("content-type"),
             content_length=_content_length(request),
             body=record.counted(request.stream()),
+            body_room=body_room(request.scope),
             content_id=content_id,
             idempotency_key=idempotency_key,
             on_media_type=record.note_type,
