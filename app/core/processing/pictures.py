@@ -40,10 +40,12 @@ def save_rendition(
     quality: int = THUMBNAIL_QUALITY,
     profile: color_profiles.ColorProfile | None = None,
     keep_alpha: bool = False,
+    is_progressive: bool = True,
 ) -> Rendition:
     """Write `as_shown(image)` as a JPEG without metadata, or as a WebP when something shows through and may.
 
     path: where it goes, inside the job's `output_dir`; its suffix becomes `.jpg` or `.webp`.  profile: of `image`.
+    is_progressive: smaller for thumbnails; a poster of 1280 x 720 takes 17 instead of 3 ms and gets larger (2026-11).
     """
     picture = as_shown(image, box=box, profile=profile, keep_alpha=keep_alpha).copy()
     picture.info = {}
@@ -52,5 +54,5 @@ def save_rendition(
         picture.save(target, "WEBP", quality=quality)
     else:
         target, mime_type = path.with_suffix(".jpg"), "image/jpeg"
-        picture.save(target, "JPEG", quality=quality, progressive=True)
+        picture.save(target, "JPEG", quality=quality, progressive=is_progressive)
     return Rendition(path=str(target), mime_type=mime_type, width_px=picture.width, height_px=picture.height)

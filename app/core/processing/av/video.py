@@ -119,7 +119,9 @@ def _pictures(
         image = poster.picture(frame, pixel_aspect=aspect, box=box)
     if image is None:
         return None, None, {}
-    large = pictures.save_rendition(image, output / "poster.jpg", box=box, quality=options.image_quality)
+    large = pictures.save_rendition(
+        image, output / "poster.jpg", box=box, quality=options.image_quality, is_progressive=False
+    )
     thumbnail_box = (options.thumbnail_width_px, options.thumbnail_height_px)
     small = pictures.save_rendition(image, output / "thumbnail.jpg", box=thumbnail_box)
     return large, small, placeholders.of(image)
