@@ -65,7 +65,11 @@ async def current_user(
     """The caller, from the bearer token alone. Raises Unauthenticated, AuthServiceUnavailable."""
     if credentials is None:
         raise Unauthenticated
-    principal = await services.verifier.verify(credentials.credentials)
+    return await _caller(request, services, credentials.credentials)
+
+
+async def _caller(request: Request, services: Services, token: str) -> Principal:
+    principal = await services.verifier.verify(token)
     request.state.user_id = str(principal.user_id)
     bind_context(user_id=str(principal.user_id))  # so that a refusal further on says whom it refused
     return principal
@@ -76,6 +80,9 @@ CurrentUser = Annotated[Principal, Depends(current_user)]
 
 async def signed_in(request: Request, services: Services) -> Principal:
     """The same for who calls without FastAPI. Raises as `current_user` does."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme == "Bearer" and token.split() == [token]:  # as everybody spells it
+        return await _caller(request, services, token)
     return await current_user(request, services, await _bearer(request))
 
 

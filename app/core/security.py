@@ -23,6 +23,7 @@ from app.core.auth.http import AuthHttp, is_web_url
 from app.core.auth.introspection import IntrospectionVerifier
 from app.core.auth.key_cache import KeySetCache, KeySource
 from app.core.auth.keys import ASYMMETRIC_ALGORITHMS, KeySet, PublicKey
+from app.core.auth.verified_tokens import VerifiedTokens
 from app.core.config import AuthMode, ConfigurationError, Settings
 from app.core.errors import AuthServiceUnavailable
 
@@ -90,13 +91,20 @@ class _SecretVerifier:
     def __init__(self, key: Key, rules: ClaimRules) -> None:
         self._key = key
         self._rules = rules
+        self._verified = VerifiedTokens(leeway_s=rules.leeway_s)
 
     async def verify(self, token: str) -> Principal:
+        now_s = time.time()
+        known = self._verified.find(token)
+        if known is not None and known.holds(self._key, now_s=now_s):
+            return known.principal
         header = read_header(token)
         claims = _signed_claims(token, self._key, SECRET_ALGORITHM) if header.algorithm == SECRET_ALGORITHM else None
         if claims is None:
             raise refused(BAD_SIGNATURE)
-        return self._rules.principal_of(claims, now_s=time.time())
+        principal = self._rules.principal_of(claims, now_s=now_s)
+        self._verified.remember(token, principal, claims, proof=self._key)
+        return principal
 
     async def check(self) -> None:
         """Nothing outside is needed."""
@@ -112,8 +120,13 @@ class _KeySetVerifier:
         self._http = http
         self._keys = keys
         self._rules = rules
+        self._verified = VerifiedTokens(leeway_s=rules.leeway_s)
 
     async def verify(self, token: str) -> Principal:
+        known = self._verified.find(token)
+        # New keys are another set: who was believed by the old ones must show a signature again.
+        if known is not None and known.holds(await self._keys.current(), now_s=time.time()):
+            return known.principal
         header = read_header(token)
         if header.algorithm not in ASYMMETRIC_ALGORITHMS:
             raise refused(BAD_SIGNATURE)
@@ -127,7 +140,9 @@ class _KeySetVerifier:
             if key_set.find(header.key_id, header.algorithm) is None and not self._keys.is_current:
                 raise AuthServiceUnavailable
             raise refused(BAD_SIGNATURE)
-        return replace(self._rules, issuer=key_set.issuer).principal_of(claims, now_s=time.time())
+        principal = replace(self._rules, issuer=key_set.issuer).principal_of(claims, now_s=time.time())
+        self._verified.remember(token, principal, claims, proof=key_set)
+        return principal
 
     async def check(self) -> None:
         await self._keys.refresh()
