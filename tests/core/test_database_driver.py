@@ -4,7 +4,7 @@ import pytest
 
 from app.core.config import ConfigurationError
 from app.core.database import Database
-from app.core.postgres.driver import asyncpg_dsn
+from app.core.postgres.driver import ConnectionOptions, asyncpg_dsn, connect, listen
 from tests.fixtures.settings import SettingsFactory
 
 
@@ -44,3 +44,13 @@ async def test_senseless_address_is_a_configuration_error(settings_of: SettingsF
     with pytest.raises(ConfigurationError, match="DATABASE_URL"):
         await database.check()
     await database.close()
+
+
+async def test_a_connection_that_dies_while_it_begins_to_listen_is_an_error_of_the_network(database_url: str) -> None:
+    options = ConnectionOptions(database_url, connect_timeout_s=5, statement_timeout_s=5, application_name="test")
+    dying, other = await connect(options), await connect(options)
+    await other.execute("SELECT pg_terminate_backend($1)", dying.get_server_pid())
+    with pytest.raises(ConnectionError):
+        await listen(dying, "anything", lambda *_: None)
+    dying.terminate()
+    await other.close()

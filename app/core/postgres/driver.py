@@ -117,6 +117,14 @@ async def say(connection: Asked, channel: str, payload: str) -> None:
     await _ask(connection, "SELECT pg_notify($1, $2)", channel, payload)
 
 
+async def listen(connection: Listening, channel: str, callback: Callable[[object, int, str, object], None]) -> None:
+    """LISTEN to `channel`. Raises OSError (also TimeoutError) when the connection is dead."""
+    try:
+        await connection.add_listener(channel, callback)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as exc:
+        raise ConnectionError from exc
+
+
 async def _ask(connection: Asked, query: str, *args: str) -> None:
     has_answered = False
     try:

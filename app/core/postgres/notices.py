@@ -11,7 +11,7 @@ from typing import Final
 
 from app.core.errors import DatabaseUnavailable
 from app.core.logging import get_logger
-from app.core.postgres.driver import ConnectionOptions, Listening, connect, say
+from app.core.postgres.driver import ConnectionOptions, Listening, connect, listen, say
 
 HEARTBEAT_S: Final = 5.0
 """How long a silent end of the connection can go unnoticed, plus the time that one statement may take."""
@@ -61,7 +61,7 @@ class NoticeListener:
     async def _listen(self, connection: Listening) -> None:
         ended = asyncio.Event()
         connection.add_termination_listener(lambda _: ended.set())
-        await connection.add_listener(self._channel, self._take)
+        await listen(connection, self._channel, self._take)
         is_first = True
         while not ended.is_set():
             self._has_heard_itself.clear()
