@@ -17,6 +17,7 @@ from app.api.errors import add_error_handlers
 from app.api.hot_routes import add_hot_routes
 from app.api.middleware import add_middleware
 from app.api.openapi_document import TAGS, use_own_document
+from app.api.presenters import media_json
 from app.api.tracing import tracing
 from app.api.v1.api import router
 from app.core.config import ConfigurationError, Settings, load_settings
@@ -141,7 +142,12 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     marks = ChangeMarks(settings.DATA_DIR / "cache" / "change-marks")
     stack.callback(marks.close)
     reads = PublicReads(MediaReader(database.statements), marks, ttl_s=settings.READ_CACHE_TTL_S)
-    lists = MediaLists(MediaListReader(database.statements), marks, ttl_s=settings.READ_CACHE_TTL_S)
+    lists = MediaLists(
+        MediaListReader(database.statements),
+        marks,
+        render=lambda media: media_json(media, storage),
+        ttl_s=settings.READ_CACHE_TTL_S,
+    )
     if settings.READ_CACHE_TTL_S:
         listener = database.listener(CHANGE_CHANNEL, on_notice=reads.told, on_hearing=reads.hearing)
         stack.push_async_callback(_cancelled, asyncio.create_task(listener.run_forever(), name="change-listener"))

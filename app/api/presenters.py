@@ -15,6 +15,8 @@ from app.core.processing.contract import JsonObject
 from app.core.storage import StorageManager
 from app.models import Content, Media
 from app.repositories.media_reader import MediaRecord, RawJson
+from app.services.media_lists import MediaPage
+from app.services.media_service import page_count
 
 Document = dict[str, object]
 
@@ -27,8 +29,7 @@ class JsonReply(Response):
     def __init__(
         self, document: Document | list[Document], status_code: int = 200, headers: Mapping[str, str] | None = None
     ) -> None:
-        body = orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
-        super().__init__(body, status_code, headers)
+        super().__init__(_as_json(document), status_code, headers)
 
 
 # The driver's UUIDs are a subclass, which the serialiser does not take: they become text here.
@@ -58,6 +59,25 @@ def media_document(media: Media | MediaRecord, storage: StorageManager) -> Docum
     }
 
 
+def media_json(media: MediaRecord, storage: StorageManager) -> bytes:
+    """The same as it stands in an answer."""
+    return _as_json(media_document(media, storage))
+
+
+def page_document(found: MediaPage, *, page: int, page_size: int) -> Document:
+    """A page of media, as `MediaList` describes it."""
+    total = found.total.count
+    return {
+        "items": [orjson.Fragment(text) for text in found.items],
+        "total": total,
+        "total_is_estimate": found.total.is_estimate,
+        "page": page,
+        "page_size": page_size,
+        "pages": None if total is None else page_count(total, page_size),
+        "next_cursor": found.next_cursor.encode() if found.next_cursor else None,
+    }
+
+
 def content_document(content: Content, storage: StorageManager) -> Document:
     """One content with its media, as `ContentWithMedia` describes it."""
     return {
@@ -74,6 +94,10 @@ def content_document(content: Content, storage: StorageManager) -> Document:
 def entity_tag(resource_id: uuid.UUID, updated_at: datetime) -> str:
     """The validator of a row's JSON: it changes with every update (RFC 9110 section 8.8.3)."""
     return f'"{resource_id.hex[:12]}-{int(updated_at.timestamp() * 1_000_000):x}"'
+
+
+def _as_json(document: Document | list[Document]) -> bytes:
+    return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
 def _json(value: JsonObject | RawJson) -> object:

@@ -70,13 +70,14 @@ class MediaReader:
 
 
 def record_of(row: Row) -> MediaRecord:
-    """The record of a row that has COLUMNS."""
-    values = list(row.values())
+    """The record of a row that begins with COLUMNS."""
+    values = list(row.values())[:_COLUMN_COUNT]
     values[_USER_METADATA] = RawJson(values[_USER_METADATA])
     values[_PROPERTIES] = RawJson(values[_PROPERTIES])
     return MediaRecord._make(values)
 
 
+_COLUMN_COUNT = len(MediaRecord._fields)
 _USER_METADATA, _PROPERTIES = (MediaRecord._fields.index(name) for name in ("user_metadata", "properties"))
 
 

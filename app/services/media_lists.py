@@ -7,7 +7,8 @@ estimates, and the planner's statistics are minutes old anyway.
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -16,8 +17,10 @@ from app.core.errors import InvalidField
 from app.core.media_types import MediaType
 from app.core.paging import Cursor
 from app.core.read_cache import ChangeMarks, Marks, ReadCache
-from app.repositories.media_list_reader import EXACT_COUNT_CAP, MediaFilter, MediaListReader
+from app.core.shared_reads import SharedReads
+from app.repositories.media_list_reader import EXACT_COUNT_CAP, MediaFilter, MediaListReader, MediaPlace
 from app.repositories.media_reader import MediaRecord
+from app.services.listed_media import ListedMedia, Render
 
 MAX_OFFSET: Final = 2**31
 EXACT_TTL_S: Final = 1.0
@@ -46,12 +49,14 @@ class Total:
 
 @dataclass(frozen=True, slots=True)
 class MediaPage:
-    items: Sequence[MediaRecord]
+    """items: the media as JSON, as `Render` writes it."""
+
+    items: Sequence[bytes]
     total: Total
     next_cursor: Cursor | None
 
 
-class _Place(NamedTuple):
+class _Beginning(NamedTuple):
     """Where a page begins: after the row `before`, as it was counted off at `counted_at_s`."""
 
     before: Cursor
@@ -61,13 +66,16 @@ class _Place(NamedTuple):
 class MediaLists:
     """One per process; the marks are shared by all processes of the machine."""
 
-    def __init__(self, reader: MediaListReader, marks: ChangeMarks, *, ttl_s: float) -> None:
+    def __init__(self, reader: MediaListReader, marks: ChangeMarks, *, render: Render, ttl_s: float) -> None:
         """ttl_s: how long anything but an estimate may be kept at all; 0 keeps nothing."""
         self._reader = reader
+        self._listed = ListedMedia(reader, render, ttl_s=ttl_s)
+        self._asked: OrderedDict[Hashable, None] = OrderedDict()
+        self._shared: SharedReads[MediaPage] = SharedReads()
         self._marks = marks
         self._ttl_s = min(ttl_s, EXACT_TTL_S)
         self._exact: ReadCache[int] = ReadCache(marks, size=_KEPT, ttl_s=self._ttl_s)
-        self._places: ReadCache[_Place] = ReadCache(marks, size=_KEPT, ttl_s=self._ttl_s)
+        self._beginnings: ReadCache[_Beginning] = ReadCache(marks, size=_KEPT, ttl_s=self._ttl_s)
         self._many: ReadCache[bool] = ReadCache(marks, size=_KEPT, ttl_s=ESTIMATE_TTL_S)
         self._estimates: ReadCache[int] = ReadCache(marks, size=_KEPT, ttl_s=ESTIMATE_TTL_S)
 
@@ -86,19 +94,39 @@ class MediaLists:
         offset = (page - 1) * page_size
         if offset > MAX_OFFSET:
             raise InvalidField("page", "is too large; use cursor to go on from a page.")
+        asked = (wanted, offset, page_size, cursor, count)
+        return await self._shared.get(asked, lambda: self._page(*asked))
+
+    async def _page(
+        self, wanted: MediaFilter, offset: int, page_size: int, cursor: Cursor | None, count: CountMode | None
+    ) -> MediaPage:
+        # Who walks through all pages never sees one again: each is read in one statement, as if nothing were kept.
+        is_whole = not self._is_asked_again((wanted, offset, page_size, cursor))
         if cursor is not None:
-            items = await self._reader.after(wanted, cursor, limit=page_size)
+            places = await self._reader.after(wanted, cursor, limit=page_size, is_whole=is_whole)
             total = await self._total(wanted, count)
         elif offset == 0:
-            items = await self._reader.newest(wanted, limit=page_size)
+            places = await self._reader.newest(wanted, limit=page_size, is_whole=is_whole)
             # A first page that is not full is all there is.
-            is_all = len(items) < page_size and count in (None, CountMode.EXACT)
-            total = Total(len(items)) if is_all else await self._total(wanted, count)
+            is_all = len(places) < page_size and count in (None, CountMode.EXACT)
+            total = Total(len(places)) if is_all else await self._total(wanted, count)
         else:
             marks = self._marks.of(_MEMBERSHIP)  # before the total, by which the page may be counted off
             total = await self._total(wanted, count)
-            items = await self._far_page(wanted, offset, page_size, total, marks)
-        return MediaPage(items, total, _end_of(items) if len(items) == page_size else None)
+            places = await self._far_page(wanted, offset, page_size, total, marks, is_whole=is_whole)
+        items = await self._listed.texts(places)
+        return MediaPage(items, total, places[-1].cursor if len(places) == page_size else None)
+
+    def _is_asked_again(self, page: Hashable) -> bool:
+        """Whether this page was asked for lately, and its media are kept."""
+        if not self._ttl_s:
+            return False
+        is_known = page in self._asked
+        self._asked[page] = None
+        self._asked.move_to_end(page)
+        if len(self._asked) > _KEPT:
+            self._asked.popitem(last=False)
+        return is_known
 
     async def _total(self, wanted: MediaFilter, count: CountMode | None) -> Total:
         match count:
@@ -134,39 +162,38 @@ class MediaLists:
         return estimate
 
     async def _far_page(
-        self, wanted: MediaFilter, offset: int, limit: int, total: Total, marks: Marks
-    ) -> Sequence[MediaRecord]:
+        self, wanted: MediaFilter, offset: int, limit: int, total: Total, marks: Marks, *, is_whole: bool
+    ) -> Sequence[MediaPlace]:
         """A page after the first: from where it is known to begin, else counted off."""
-        place, now_s = self._places.get(_key(wanted, offset)), time.monotonic()
-        if place is not None and now_s - place.counted_at_s <= self._ttl_s:
-            items = await self._reader.after(wanted, place.before, limit=limit)
+        known, now_s = self._beginnings.get(_key(wanted, offset)), time.monotonic()
+        if known is not None and now_s - known.counted_at_s <= self._ttl_s:
+            places = await self._reader.after(wanted, known.before, limit=limit, is_whole=is_whole)
         else:
-            rows = await self._counted_off(wanted, offset, limit, total)
-            if not rows:
+            counted = await self._counted_off(wanted, offset, limit, total, is_whole=is_whole)
+            if not counted:
                 return []
-            place, items = _Place(_end_of(rows[:1]), now_s), rows[1:]
-            self._places.put(_key(wanted, offset), place, subject=_MEMBERSHIP, marks=marks)
-        if len(items) == limit:
-            # As old as the place before it, or a walk page by page would carry its first place along for ever.
-            following = _Place(_end_of(items), place.counted_at_s)
-            self._places.put(_key(wanted, offset + limit), following, subject=_MEMBERSHIP, marks=marks)
-        return items
+            known, places = _Beginning(counted[0].cursor, now_s), counted[1:]
+            self._beginnings.put(_key(wanted, offset), known, subject=_MEMBERSHIP, marks=marks)
+        if len(places) == limit:
+            # As old as the one before it, or a walk page by page would carry its first one along for ever.
+            following = _Beginning(places[-1].cursor, known.counted_at_s)
+            self._beginnings.put(_key(wanted, offset + limit), following, subject=_MEMBERSHIP, marks=marks)
+        return places
 
-    async def _counted_off(self, wanted: MediaFilter, offset: int, limit: int, total: Total) -> Sequence[MediaRecord]:
+    async def _counted_off(
+        self, wanted: MediaFilter, offset: int, limit: int, total: Total, *, is_whole: bool
+    ) -> Sequence[MediaPlace]:
         """The row before the page and the page, from the end that is nearer; empty beyond the oldest.
 
         Which end is nearer is known when the total is exact.
         """
         if total.count is None or total.is_estimate or offset <= total.count // 2:
-            return await self._reader.from_newest(wanted, skip=offset - 1, limit=limit + 1)
+            return await self._reader.from_newest(wanted, skip=offset - 1, limit=limit + 1, is_whole=is_whole)
         left = min(limit, total.count - offset)
         if left <= 0:
             return []
-        return await self._reader.from_oldest(wanted, skip=total.count - offset - left, limit=left + 1)
-
-
-def _end_of(items: Sequence[MediaRecord]) -> Cursor:
-    return Cursor(items[-1].created_at, items[-1].id)
+        skip = total.count - offset - left
+        return await self._reader.from_oldest(wanted, skip=skip, limit=left + 1, is_whole=is_whole)
 
 
 def _key(wanted: MediaFilter, offset: int = 0) -> str:

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -25,6 +25,7 @@ from tests.fixtures.settings import SettingsFactory
 
 ROWS = 100_000
 USER, CONTENT = uuid.UUID(int=1), uuid.UUID(int=2)
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 MIDDLE = Cursor(datetime(2026, 1, 1, 12, tzinfo=UTC), uuid.UUID(int=0))
 
 FILL = text("""
@@ -134,6 +135,8 @@ LISTS: list[tuple[List, str]] = [
     (far(MediaFilter(), ROWS - 20), "idx_media_created"),
     (lambda reader: reader.from_oldest(MediaFilter(), skip=5, limit=20), "idx_media_created"),
     (after(MediaFilter()), "idx_media_created"),
+    (lambda reader: reader.newest(MediaFilter(), limit=20, is_whole=True), "idx_media_created"),
+    (lambda reader: reader.after(MediaFilter(), MIDDLE, limit=20, is_whole=True), "idx_media_created"),
     (newest(MediaFilter(media_type=MediaType.VIDEO)), "idx_media_type_created"),
     (far(MediaFilter(media_type=MediaType.VIDEO), 100), "idx_media_type_created"),
     (after(MediaFilter(media_type=MediaType.VIDEO)), "idx_media_type_created"),
@@ -175,5 +178,5 @@ async def test_lists_walk_their_indexes_and_counts_know_when_to_stop(
 
     near = await reader.from_newest(MediaFilter(), skip=ROWS - 50, limit=20)
     far_off = await reader.from_oldest(MediaFilter(), skip=30, limit=20)
-    assert [media.filename for media in near] == [str(number) for number in range(50, 30, -1)]
+    assert [place.created_at for place in near] == [BEGIN + timedelta(seconds=number) for number in range(50, 30, -1)]
     assert near == far_off

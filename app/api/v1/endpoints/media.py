@@ -9,7 +9,7 @@ from app.api.deps import CurrentUser, IdempotencyKeyHeader, Services, ServicesDe
 from app.api.json_body import json_request_body, read_json
 from app.api.openapi import changed, conditional_headers, errors, upload_form, uploaded, validated
 from app.api.parameters import ContentFilter, ContentId, MediaId, MediaTypeFilter, PageSize, UploaderFilter
-from app.api.presenters import JsonReply, entity_tag, media_document
+from app.api.presenters import JsonReply, entity_tag, media_document, page_document
 from app.api.upload_record import CountedUpload, upload_record
 from app.core.errors import InvalidRequest
 from app.core.filenames import clean_display_name
@@ -20,7 +20,7 @@ from app.core.uploads.body_room import body_room
 from app.repositories.media_list_reader import MediaFilter
 from app.schemas.media import EXAMPLE_CURSOR, MediaList, MediaResponse, MediaUpdate, Message
 from app.services.media_lists import CountMode
-from app.services.media_service import MediaChanges, page_count
+from app.services.media_service import MediaChanges
 from app.services.upload_saga import UploadRequest
 
 router = APIRouter(prefix="/media", tags=["media"])
@@ -111,17 +111,7 @@ async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signat
         cursor=decode_cursor(cursor) if cursor else None,
         count=count,
     )
-    return JsonReply(
-        {
-            "items": [media_document(media, services.storage) for media in found.items],
-            "total": found.total.count,
-            "total_is_estimate": found.total.is_estimate,
-            "page": page,
-            "page_size": page_size,
-            "pages": None if found.total.count is None else page_count(found.total.count, page_size),
-            "next_cursor": found.next_cursor.encode() if found.next_cursor else None,
-        }
-    )
+    return JsonReply(page_document(found, page=page, page_size=page_size))
 
 
 @router.get(
