@@ -28,6 +28,7 @@ def _header(description: str, example: str | int) -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind}, "example": example}
 
 
+_ERROR_BODY = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
 _RETRY_AFTER = {"Retry-After": _header("Seconds to wait.", 2)}
 _ERROR_HEADERS = {
     401: {"WWW-Authenticate": _header("The challenge of RFC 6750.", 'Bearer realm="media", error="invalid_token"')},
@@ -66,9 +67,9 @@ def errors(*statuses: int) -> Responses:
         description, code, detail = _SENTENCES[status]
         example = {"detail": detail, "code": code}
         found[status] = {
-            "model": ErrorBody,
+            # Not as `model`: FastAPI would make ninety validators for answers that it never validates.
             "description": description,
-            "content": {"application/json": {"example": example}},
+            "content": {"application/json": {"example": example, "schema": _ERROR_BODY}},
             "headers": _ERROR_HEADERS.get(status, {}),
         }
     return found

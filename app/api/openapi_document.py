@@ -9,6 +9,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+
+from app.schemas.errors import ErrorBody
 
 TAGS: list[dict[str, str]] = [
     {
@@ -31,6 +34,7 @@ TAGS: list[dict[str, str]] = [
     },
 ]
 
+_ERRORS_PATH = "/errors"
 _FASTAPI_ERRORS = ("HTTPValidationError", "ValidationError")
 _FASTAPI_ERROR_REF = "#/components/schemas/HTTPValidationError"
 _METHODS = ("get", "put", "post", "delete", "head", "patch", "options", "trace")
@@ -53,15 +57,23 @@ def use_own_document(app: FastAPI) -> None:
 
 
 def _derived(app: FastAPI) -> dict[str, Any]:
-    return get_openapi(
+    # The error answers of the routes only name their schema; this route, which nobody can call, brings it in.
+    errors = APIRoute(_ERRORS_PATH, _no_answer, response_model=ErrorBody)
+    document = get_openapi(
         title=app.title,
         version=app.version,
         summary=app.summary,
         description=app.description,
         license_info=app.license_info,
         tags=app.openapi_tags,
-        routes=app.routes,
+        routes=[*app.routes, errors],
     )
+    del document["paths"][_ERRORS_PATH]
+    return document
+
+
+def _no_answer() -> None:
+    """The endpoint of a route that is never served."""
 
 
 def _corrected(document: dict[str, Any]) -> dict[str, Any]:

@@ -12,13 +12,15 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TypeAlias, cast
 
-import structlog
-from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, merge_contextvars
-from structlog.typing import EventDict, Processor
-
 from app.core.config import ConfigurationError, Settings
 from app.core.log_file import SharedRotatingFile
 from app.core.log_masking import clean_field, escape_control
+from app.core.optional_imports import without
+
+with without("rich"):  # a tenth of the whole service's importing (2026-11), for tracebacks that we do not print
+    import structlog
+    from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, merge_contextvars
+    from structlog.typing import EventDict, Processor
 
 Logger: TypeAlias = structlog.stdlib.BoundLogger
 

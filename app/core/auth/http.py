@@ -8,9 +8,15 @@ import json
 import ssl
 from collections.abc import Mapping
 from functools import cache
+from typing import TYPE_CHECKING
 from urllib.parse import quote_plus, urlsplit
 
-import httpx
+from app.core.optional_imports import when_used
+
+if TYPE_CHECKING:
+    import httpx
+else:  # no service that shares a secret with its Auth Service ever calls it
+    httpx = when_used("httpx")
 
 MAX_ANSWER_BYTES = 1024 * 1024
 _MAX_CONNECTIONS = 20
@@ -54,7 +60,7 @@ class AuthHttp:
         await self._client.aclose()
 
     async def _fetch(
-        self, method: str, url: str, *, form: Mapping[str, str] | None = None, auth: httpx.BasicAuth | None = None
+        self, method: str, url: str, *, form: Mapping[str, str] | None = None, auth: "httpx.BasicAuth | None" = None
     ) -> Mapping[str, object]:
         try:
             request = self._client.build_request(method, url, data=form)
@@ -67,7 +73,7 @@ class AuthHttp:
             # A ValueError is a host name that no resolver can encode.
             raise AuthFetchFailed(f"the connection failed ({type(exc).__name__})") from exc
 
-    async def _body_of(self, request: httpx.Request, auth: httpx.BasicAuth | None) -> bytes:
+    async def _body_of(self, request: "httpx.Request", auth: "httpx.BasicAuth | None") -> bytes:
         response = await self._client.send(request, stream=True, auth=auth)
         try:
             if response.status_code != httpx.codes.OK:
