@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_PROCESSES ?= $(shell nproc)
 USER_ID ?= 11111111-1111-4111-8111-111111111111
+# Whatever the shell says: compiled modules are kept, or each process that a test starts compiles them again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help run token migrate check test lint format types unit setup setup-dev system-packages bench audit licenses \
         lock docs clean

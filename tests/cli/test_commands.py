@@ -14,9 +14,9 @@ from pydantic import SecretStr
 
 from app.cli.check import shown
 from app.cli.main import main
+from tests.fixtures.nursery import PROJECT, shared_nursery
 from tests.fixtures.settings import SECRET
 
-PROJECT = Path(__file__).resolve().parents[2]
 COMMANDS = ["serve", "token", "migrate", "sweep", "reconcile", "scrub", "check", "openapi", "reference"]
 Command = Callable[..., tuple[int, str]]
 
@@ -73,24 +73,28 @@ def test_openapi_is_the_document(command: Command) -> None:
     assert (status, json.loads(text)["openapi"]) == (0, "3.1.0")
 
 
+_ENVIRONMENT = {"PATH": os.defpath, "AUTH_SECRET": SECRET, "PROCESSING_WORKERS": "1"}
+
+
 def _check(directory: Path, **environment: str) -> tuple[int, str]:
     """`check` as a process of its own: it runs an event loop, and there can only be one here."""
-    done = subprocess.run(
-        [sys.executable, "-m", "app", "check"],
-        cwd=directory,
-        env={"PATH": os.defpath, "PYTHONPATH": str(PROJECT), "AUTH_SECRET": SECRET, "PROCESSING_WORKERS": "1"}
-        | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = shared_nursery().run(["check"], environment=_ENVIRONMENT | environment, directory=directory)
     return done.returncode, done.stdout + done.stderr
 
 
 class TestCheck:
     def test_it_tries_every_part(self, database_url: str, tmp_path: Path) -> None:
-        status, text = _check(tmp_path, DATABASE_URL=database_url)
+        # The command as an operator types it; the other tests save the interpreter's start.
+        done = subprocess.run(
+            [sys.executable, "-m", "app", "check"],
+            cwd=tmp_path,
+            env=_ENVIRONMENT | {"PYTHONPATH": str(PROJECT), "DATABASE_URL": database_url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        status, text = done.returncode, done.stdout + done.stderr
         tried = re.findall(r"^ok +(.+)$", text, re.MULTILINE)
         assert status == 0, text
         assert {"auth service", "database", "storage", "worker processes and their libraries"} <= set(tried)

@@ -15,6 +15,7 @@ from app.core.config import ConfigurationError, Settings
 from app.core.log_file import SharedRotatingFile
 from app.core.log_masking import MAX_TEXT_CHARS, clean, mask_text
 from app.core.logging import bind_context, clear_context, configure_logging, get_logger, log_context
+from tests.fixtures.settings import given_settings
 
 log = get_logger("tests.logging")
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
@@ -39,7 +40,7 @@ def unchanged_afterwards() -> Iterator[None]:
 
 
 def settings(**values: object) -> Settings:
-    return Settings.model_validate(values)
+    return given_settings(values)
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ from app.core.auth.dev_secret import FILE_NAME, load_or_create_dev_secret
 from app.core.config import ConfigurationError, Settings
 from app.core.errors import Unauthenticated
 from app.core.security import Principal, create_verifier, mint_development_token
+from tests.fixtures.settings import given_settings
 
 USER = uuid.UUID("6f1c0a4e-95d7-4f0c-8a55-0a6c3d3f9b11")
 PRODUCTION = {
@@ -25,7 +26,7 @@ PRODUCTION = {
 
 
 def settings_with(**values: object) -> Settings:
-    return Settings.model_validate(values)
+    return given_settings(values)
 
 
 def test_the_secret_is_long_private_and_stays(tmp_path: Path) -> None:

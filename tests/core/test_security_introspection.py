@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.core.auth import introspection as auth_introspection
-from app.core.config import Settings
 from app.core.errors import AuthServiceUnavailable, Unauthenticated
 from app.core.security import Principal, TokenVerifier, create_verifier
 from tests.fixtures.answering_server import AnsweringServer, answering_server
 from tests.fixtures.auth_service import AUDIENCE, INTROSPECTION_CLIENT, AuthService
+from tests.fixtures.settings import given_settings
 
 USER = uuid.UUID("6f1c0a4e-95d7-4f0c-8a55-0a6c3d3f9b11")
 PATH = "/token/introspection"
@@ -23,7 +23,7 @@ TIMEOUT_S = 1
 @asynccontextmanager
 async def verifier_at(url: str, **values: object) -> AsyncIterator[TokenVerifier]:
     client_id, client_secret = INTROSPECTION_CLIENT
-    settings = Settings.model_validate(
+    settings = given_settings(
         {
             "AUTH_MODE": "introspection",
             "AUTH_INTROSPECTION_URL": url,

@@ -10,11 +10,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from app.core.config import Settings
 from app.core.errors import AuthServiceUnavailable, Unauthenticated
 from app.core.security import Principal, TokenVerifier, create_verifier
 from tests.fixtures.auth_service import AUDIENCE, AuthService
 from tests.fixtures.forged_tokens import base64url, hs256, number_of, part, rsa_signed
+from tests.fixtures.settings import given_settings
 
 USER = uuid.UUID("6f1c0a4e-95d7-4f0c-8a55-0a6c3d3f9b11")
 MIN_INTERVAL_S = 0.2
@@ -25,7 +25,7 @@ PATIENCE_S = 10  # far under the minute that is demanded, far over what a busy m
 
 @asynccontextmanager
 async def verifier_of(service: AuthService, **values: object) -> AsyncIterator[TokenVerifier]:
-    settings = Settings.model_validate(
+    settings = given_settings(
         {
             "AUTH_MODE": "jwks",
             "AUTH_DISCOVERY_URL": service.discovery_url,

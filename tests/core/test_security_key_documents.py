@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from app.core.config import Settings
 from app.core.errors import AuthServiceUnavailable, ServiceError, Unauthenticated
 from app.core.security import Principal, TokenVerifier, create_verifier
 from tests.fixtures.answering_server import AnsweringServer, answering_server
 from tests.fixtures.forged_tokens import base64url, ec_signed, hs256, public_jwk, rsa_signed
+from tests.fixtures.settings import given_settings
 
 USER = uuid.UUID("6f1c0a4e-95d7-4f0c-8a55-0a6c3d3f9b11")
 KEYS, DISCOVERY = "/keys", "/.well-known/openid-configuration"
@@ -33,7 +33,7 @@ async def server() -> AsyncIterator[AnsweringServer]:
 @asynccontextmanager
 async def verifier_of(server: AnsweringServer, **values: object) -> AsyncIterator[TokenVerifier]:
     defaults = {"AUTH_MODE": "jwks", "AUTH_JWKS_URL": server.url + KEYS, "AUTH_TIMEOUT_S": TIMEOUT_S}
-    verifier = create_verifier(Settings.model_validate({**defaults, **values}))
+    verifier = create_verifier(given_settings({**defaults, **values}))
     try:
         yield verifier
     finally:

@@ -12,6 +12,7 @@ from app.core.config import Settings
 from app.core.errors import Unauthenticated
 from app.core.security import Principal, TokenVerifier, create_verifier, mint_development_token
 from tests.fixtures.forged_tokens import base64url, hs256, part
+from tests.fixtures.settings import given_settings
 
 SECRET = "a-secret-for-the-tests-of-48-bytes-0123456789abc"
 USER = uuid.UUID("6f1c0a4e-95d7-4f0c-8a55-0a6c3d3f9b11")
@@ -19,7 +20,7 @@ LEEWAY_S = 10
 
 
 def settings_with(**values: object) -> Settings:
-    return Settings.model_validate({"AUTH_SECRET": SECRET, "AUTH_LEEWAY_S": LEEWAY_S, **values})
+    return given_settings({"AUTH_SECRET": SECRET, "AUTH_LEEWAY_S": LEEWAY_S, **values})
 
 
 def verifier_with(**values: object) -> TokenVerifier:

@@ -3,26 +3,18 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.fixtures.nursery import Forked, shared_nursery
 from tests.fixtures.raw_http import RawConnection, exchange, raw_connection
 from tests.fixtures.settings import SECRET
 
-PROGRAM = """
-import sys
-from app.core.config import load_settings
-from app.core.logging import configure_logging
-from app.server import run
-settings = load_settings()
-configure_logging(settings)
-sys.exit(run(settings, app="tests.fixtures.edge_server:create_edge_app"))
-"""
+SERVE = "tests.fixtures.edge_server:serve_alone"
 GET = b"GET /slow?s=0 HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -30,7 +22,7 @@ GET = b"GET /slow?s=0 HTTP/1.1\r\nHost: x\r\n\r\n"
 class Service:
     """A server process of its own."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     port: int
 
     def terminate(self) -> float:
@@ -42,22 +34,23 @@ class Service:
 def service(directory: Path, **environment: str) -> Iterator[Service]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        env=os.environ
-        | {"PORT": str(port), "AUTH_SECRET": SECRET, "UPLOAD_DIR": str(directory), "DATA_DIR": str(directory)}
-        | environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    with tempfile.TemporaryFile() as log:
+        process = shared_nursery().start(
+            [],
+            entry=SERVE,
+            environment={"PORT": str(port), "AUTH_SECRET": SECRET, "UPLOAD_DIR": str(directory)}
+            | {"DATA_DIR": str(directory)}
+            | environment,
+            directory=directory,
+            output=log,
+            error=log,
+        )
     try:
         wait_for(lambda: answers(port))
         yield Service(process, port)
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.kill()
+        process.wait(10)
 
 
 def answers(port: int) -> bool:
@@ -112,14 +105,8 @@ def test_what_outlasts_the_grace_is_told_and_cut_off(tmp_path: Path) -> None:
 
 def test_a_port_in_use_is_exit_code_3(tmp_path: Path) -> None:
     with service(tmp_path) as running:
-        second = subprocess.run(
-            [sys.executable, "-c", PROGRAM],
-            env=os.environ | {"PORT": str(running.port), "AUTH_SECRET": SECRET},
-            cwd=Path.cwd(),
-            capture_output=True,
-            timeout=20,
-            check=False,
-        )
+        environment = {"PORT": str(running.port), "AUTH_SECRET": SECRET}
+        second = shared_nursery().run([], entry=SERVE, environment=environment, directory=tmp_path, timeout_s=20)
         assert second.returncode == 3
 
 

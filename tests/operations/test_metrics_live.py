@@ -25,6 +25,10 @@ def service(
     directory = tmp_path_factory.mktemp("metrics")
     running = LiveService(directory, {"DATABASE_URL": postgres.url, "WORKERS": "2"})
     running.start()
+    deadline = time.monotonic() + 20
+    while samples(httpx.get(f"{running.url}/metrics").text).get("media_sandbox_workers") != 2:
+        assert time.monotonic() < deadline, "the second server process has not started"
+        time.sleep(0.05)  # one of them is ready before the other
     yield running
     running.close()
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 
-from tests.fixtures.live_service import LiveServiceFactory
+from tests.fixtures.live_service import CommandLineService, LiveServiceFactory
 
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -43,7 +43,10 @@ def collector() -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
 def test_a_request_is_a_span_in_the_trace_of_its_caller(make_live_service: LiveServiceFactory) -> None:
     with collector() as (address, received):
         service = make_live_service(
-            OTEL_EXPORTER_OTLP_ENDPOINT=address, OTEL_SERVICE_NAME="media-api", OTEL_BSP_SCHEDULE_DELAY="100"
+            CommandLineService,  # some of the variables are read by an import
+            OTEL_EXPORTER_OTLP_ENDPOINT=address,
+            OTEL_SERVICE_NAME="media-api",
+            OTEL_BSP_SCHEDULE_DELAY="100",
         )
         parent = {"traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
         httpx.get(f"{service.url}/api/v1/media/{uuid.uuid4()}", headers=parent)

@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.embedded import EmbeddedPostgres
+from tests.fixtures.live_service import LiveService
 from tests.reliability.evidence import Inspector, inspector_of
-from tests.reliability.quick_service import QuickService, quick_service
+from tests.reliability.quick_service import quick_service
 from tests.reliability.small_disk import SmallDisk, small_disk
 
 
@@ -21,7 +22,7 @@ from tests.reliability.small_disk import SmallDisk, small_disk
 class Rig:
     """A service on a small disk, a signed-in client of it, and a look behind its back."""
 
-    service: QuickService
+    service: LiveService
     disk: SmallDisk
     client: httpx.AsyncClient
     inspector: Inspector

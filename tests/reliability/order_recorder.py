@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -69,8 +70,9 @@ async def upload_once() -> int:
     return 0
 
 
-if __name__ == "__main__":
+def main(_: Sequence[str]) -> int:
+    """Record one upload; returns the exit status."""
     sys.addaudithook(audit)
     threading.setprofile(profile)
     sys.setprofile(profile)
-    sys.exit(asyncio.run(upload_once()))
+    return asyncio.run(upload_once())

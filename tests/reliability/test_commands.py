@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import signal
-import subprocess
 import time
 from typing import Any
 
@@ -83,10 +81,11 @@ async def test_a_scrub_that_was_stopped_goes_on_and_its_damage_is_a_metric(rig: 
 def stopped_scrub(rig: Rig) -> int:
     """Scrub at about six bytes a second and kill it after two files; how many were reported."""
     rate = str(6 / 1024 / 1024)
-    command = rig.service.command_line("scrub", "--rate", rate)
-    with subprocess.Popen(command, **rig.service.surroundings, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(3)]
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as printed, os.fdopen(writing, "wb") as output:
+        process = rig.service.start_command("scrub", "--rate", rate, output=output)
+        lines = [printed.readline() for _ in range(3)]
         time.sleep(0.1)
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
     return sum(b"wrong_checksum" in line for line in lines)

@@ -1,9 +1,6 @@
 """The order of an upload's system calls, which is the promise: write, fsync, rename, fsync, COMMIT, answer."""
 
-import os
 import shutil
-import subprocess
-import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.fixtures.live_service import PROJECT
+from tests.fixtures.nursery import shared_nursery
 from tests.fixtures.pictures import png
 from tests.fixtures.settings import SECRET
 from tests.reliability.evidence import inspector_of
@@ -52,22 +49,17 @@ def numbers_of(events: Sequence[Event], what: str, path: str) -> list[int]:
 
 
 def test_the_interpreter_sees_the_right_order(tmp_path: Path, database_url: str) -> None:
-    environment = os.environ | {
+    environment = {
         "DATABASE_URL": database_url,
         "UPLOAD_DIR": str(tmp_path / "uploads"),
         "DATA_DIR": str(tmp_path / "data"),
         "AUTH_SECRET": SECRET,
         "PROCESSING_WORKERS": "1",
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.reliability.order_recorder"],
-        cwd=PROJECT,
-        env=environment,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    done = shared_nursery().run(
+        [], entry="tests.reliability.order_recorder:main", environment=environment, directory=tmp_path
     )
-    assert done.returncode == 0, done.stderr.decode()
+    assert done.returncode == 0, done.stderr
     events = [Event(*pair) for pair in orjson.loads(done.stdout.splitlines()[-1])]
     assert_in_order(events, tmp_path / "uploads")
 

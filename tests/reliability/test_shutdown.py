@@ -10,7 +10,7 @@ import pytest
 
 from app.core.embedded import EmbeddedPostgres
 from app.core.staging import STAGING_DIRECTORY
-from tests.fixtures.live_service import LiveService, LiveServiceFactory
+from tests.fixtures.live_service import CommandLineService, LiveService, LiveServiceFactory
 from tests.fixtures.multipart_bodies import CONTENT_TYPE, END, field_part, file_part
 from tests.fixtures.raw_http import RawConnection, RawResponse, exchange, raw_connection
 from tests.fixtures.trees import files_below
@@ -51,12 +51,14 @@ def is_unready(service: LiveService) -> bool:
 
 
 @pytest.mark.parametrize(
-    "environment", [{}, {"WORKERS": "2"}, {"DATABASE_URL": ""}], ids=["one", "two workers", "embedded database"]
+    ("kind", "environment"),
+    [(LiveService, {}), (CommandLineService, {"WORKERS": "2"}), (CommandLineService, {"DATABASE_URL": ""})],
+    ids=["one", "two workers", "embedded database"],
 )
 def test_a_running_upload_is_finished_and_a_new_one_is_sent_away(
-    make_live_service: LiveServiceFactory, tmp_path: Path, environment: dict[str, str]
+    make_live_service: LiveServiceFactory, tmp_path: Path, kind: type[LiveService], environment: dict[str, str]
 ) -> None:
-    service = make_live_service(**environment)
+    service = make_live_service(kind, **environment)
     assert service.process is not None
     with raw_connection(service.port, timeout_s=20) as slow:
         started_upload(service, slow)

@@ -34,10 +34,10 @@ def hard_picture() -> bytes:
     return buffer.getvalue()
 
 
-def workers() -> dict[int, float]:
-    """Processes that decode files for some child of this test, with the CPU seconds each has used."""
+def workers(service: LiveService) -> dict[int, float]:
+    """Processes that decode files for `service`, with the CPU seconds each has used."""
     found: dict[int, float] = {}
-    tree = _children(os.getpid())
+    tree = _children(service.pid)
     while tree:
         pid = tree.pop()
         tree += _children(pid)
@@ -60,11 +60,11 @@ def _children(pid: int) -> list[int]:
     return pids
 
 
-async def kill_when_busy() -> None:
+async def kill_when_busy(service: LiveService) -> None:
     """Kill the worker as soon as it has computed for a while."""
-    (pid, before_s), *_ = workers().items()
+    (pid, before_s), *_ = workers(service).items()
     deadline = time.monotonic() + 20
-    while workers().get(pid, before_s) < before_s + 0.1:
+    while workers(service).get(pid, before_s) < before_s + 0.1:
         assert time.monotonic() < deadline, "the worker never got busy"
         await asyncio.sleep(0.005)
     os.kill(pid, signal.SIGKILL)
@@ -84,7 +84,7 @@ async def test_a_killed_worker_costs_its_own_upload_and_nobody_elses(
             return await client.post(UPLOAD, files={"file": (name, data)}, data={"media_type": media_type})
 
         unlucky = asyncio.create_task(upload("a.png", picture, "image"))
-        await kill_when_busy()
+        await kill_when_busy(service)
         others = await asyncio.gather(*(upload(f"{n}.txt", b"text %d" % n, "document") for n in range(5)))
         reply = await unlucky
 

@@ -122,33 +122,36 @@ def _crowded_docx() -> bytes:
     return documents.zip_of({**documents.docx_members(), **{f"word/{number}": b"" for number in range(6_000)}})
 
 
-BOMBS = {
-    "a PNG of 900 megapixels": ("a.png", image_files.png_of(30_000, 30_000, bits=1, color=0), "image"),
-    "a GIF of 65535 x 65535": ("a.gif", image_files.gif_of_frames(2, width=65_535, height=65_535), "image"),
-    "a WebP of 268 megapixels in 42 bytes": ("a.webp", image_files.webp_bomb(), "image"),
-    "a JPEG whose header lies": ("a.jpg", image_files.jpeg_with_size(65_500, 65_500), "image"),
-    "a JPEG of 700 scans": ("a.jpg", image_files.jpeg_of_scans(700), "image"),
-    "a GIF of 20,000 frames": ("a.gif", image_files.gif_of_frames(20_000), "image"),
-    "an SVG of a million laughs": (
-        "a.svg",
-        b'<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + svg_files.svg("<text>&b;</text>"),
-        "image",
-    ),
-    "an SVG 100,000 levels deep": ("a.svg", svg_files.svg("<g>" * 100_000 + "</g>" * 100_000), "image"),
-    "a DOCX that unpacks to 250 MB": ("a.docx", _long_docx(), "document"),
-    "a DOCX of 6,000 members": ("a.docx", _crowded_docx(), "document"),
-    "a DOCX whose sizes lie": (
-        "a.docx",
-        documents.lying_zip(documents.make_docx(), name="word/document.xml", claimed_bytes=10),
-        "document",
-    ),
-}
+def bombs() -> dict[str, tuple[str, bytes, str]]:
+    """Name, content and media type of what is small and wants to be large."""
+    return {
+        "a PNG of 900 megapixels": ("a.png", image_files.png_of(30_000, 30_000, bits=1, color=0), "image"),
+        "a GIF of 65535 x 65535": ("a.gif", image_files.gif_of_frames(2, width=65_535, height=65_535), "image"),
+        "a WebP of 268 megapixels in 42 bytes": ("a.webp", image_files.webp_bomb(), "image"),
+        "a JPEG whose header lies": ("a.jpg", image_files.jpeg_with_size(65_500, 65_500), "image"),
+        "a JPEG of 700 scans": ("a.jpg", image_files.jpeg_of_scans(700), "image"),
+        "a GIF of 20,000 frames": ("a.gif", image_files.gif_of_frames(20_000), "image"),
+        "an SVG of a million laughs": (
+            "a.svg",
+            b'<!DOCTYPE svg [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>' + svg_files.svg("<text>&b;</text>"),
+            "image",
+        ),
+        "an SVG 100,000 levels deep": ("a.svg", svg_files.svg("<g>" * 100_000 + "</g>" * 100_000), "image"),
+        "a DOCX that unpacks to 250 MB": ("a.docx", _long_docx(), "document"),
+        "a DOCX of 6,000 members": ("a.docx", _crowded_docx(), "document"),
+        "a DOCX whose sizes lie": (
+            "a.docx",
+            documents.lying_zip(documents.make_docx(), name="word/document.xml", claimed_bytes=10),
+            "document",
+        ),
+    }
 
 
 async def test_real_bombs_are_refused_in_no_time_while_others_keep_their_latency(target: Target) -> None:
     before, rows = target.files(), target.media_count()
     replies: dict[str, httpx.Response] = {}
     took_s: dict[str, float] = {}
+    made = bombs()
 
     async with httpx.AsyncClient(base_url=target.service.url, timeout=60) as client:
 
@@ -160,7 +163,7 @@ async def test_real_bombs_are_refused_in_no_time_while_others_keep_their_latency
             took_s[what] = time.perf_counter() - began_at
 
         async def attack() -> None:
-            await asyncio.gather(*(send(what, *bomb) for what, bomb in BOMBS.items()))
+            await asyncio.gather(*(send(what, *bomb) for what, bomb in made.items()))
 
         waits = await waits_meanwhile(client, "/healthz", attack())
 

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,20 +12,7 @@ import pytest
 
 from app.core.errors import StorageFull, StorageUnavailable
 from app.core.staging import Staging, StagingArea, StagingSweep
-from tests.fixtures.live_service import PROJECT
-
-OTHER_PROCESS = """
-import sys, time
-from pathlib import Path
-from app.core.staging import Staging
-staging = Staging(Path(sys.argv[1]))
-staging.open()
-upload = staging.root / staging.owner / "upload"
-upload.mkdir()
-(upload / "incoming").write_bytes(b"half")
-print(staging.owner, flush=True)
-time.sleep(60)
-"""
+from tests.fixtures.nursery import Forked, shared_nursery
 
 
 @pytest.fixture
@@ -39,17 +24,23 @@ def staging(tmp_path: Path) -> Iterator[Staging]:
 
 
 @contextmanager
-def other_process(upload_dir: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def other_process(upload_dir: Path) -> Iterator[tuple[Forked, str]]:
     """A process that stages half an upload, and its name in the staging tree."""
-    command = [sys.executable, "-c", OTHER_PROCESS, str(upload_dir)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(PROJECT)}
-    ) as process:
-        assert process.stdout is not None
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as said, os.fdopen(writing, "wb") as output:
+        process = shared_nursery().start(
+            [str(upload_dir)],
+            entry="tests.fixtures.half_upload:main",
+            environment={},
+            directory=upload_dir,
+            output=output,
+            error=output,
+        )
         try:
-            yield process, process.stdout.readline().strip()
+            yield process, said.readline().decode().strip()
         finally:
             process.kill()
+            process.wait()
 
 
 def swept(staging: Staging, *, indebted: tuple[str, ...] = ()) -> StagingSweep:
