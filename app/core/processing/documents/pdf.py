@@ -143,7 +143,5 @@ def _renditions(picture: Image.Image, job: Job) -> tuple[Rendition, Rendition]:
     poster_box = (options.poster_width_px, options.poster_height_px)
     return (
         pictures.save_rendition(picture, folder / "thumbnail.jpg", box=thumbnail_box, quality=quality),
-        pictures.save_rendition(
-            picture, folder / "poster.jpg", box=poster_box, quality=quality, is_progressive=False
-        ),
+        pictures.save_rendition(picture, folder / "poster.jpg", box=poster_box, quality=quality, is_progressive=False),
     )
