@@ -4,7 +4,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-TEST_PROCESSES ?= $(shell nproc)
+# Half of the time a test waits for something: twice as many as cores took 3:34 instead of 4:16 (two cores, 2026-11).
+TEST_PROCESSES ?= $(shell expr 2 '*' $$(nproc))
 USER_ID ?= 11111111-1111-4111-8111-111111111111
 # Whatever the shell says: compiled modules are kept, or each process that a test starts compiles them again.
 export PYTHONDONTWRITEBYTECODE :=
@@ -27,7 +28,8 @@ migrate: setup ## Bring the database to the newest schema
 check: setup ## Show the configuration and try every part
 	@$(BIN)/python -m app check
 
-test: setup-dev system-packages lint types unit ## Set up and run the whole suite: lint, types, tests
+test: setup-dev system-packages ## Set up and run the whole suite: lint, types, tests
+	@$(MAKE) --no-print-directory --jobs=3 lint types unit
 
 unit: setup-dev ## Run the tests alone (ARGS="tests/core -k name" for some of them)
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal $(ARGS)

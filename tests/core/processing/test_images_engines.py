@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from tests.core.processing.image_jobs import Outcome, corners_are_right, run
 from tests.fixtures import image_files as files
 
 PROJECT = Path(__file__).resolve().parents[3]
+Maker = Callable[[], bytes]
+
 SMALLER = ProcessingOptions(max_image_width_px=200, max_image_height_px=160, thumbnail_width_px=60)
 SMALLER_WITH_ALPHA = ProcessingOptions(max_image_width_px=200, max_image_height_px=160, keep_alpha=True)
 
@@ -43,40 +46,48 @@ def see_through(mode: str) -> Image.Image:
     return picture
 
 
-PICTURES: dict[str, tuple[str, bytes]] = {
-    **{
-        f"jpeg, orientation {number}": ("image/jpeg", files.jpeg(scene(640, 400), orientation=number))
-        for number in range(1, 9)
-    },
-    "jpeg, grey": ("image/jpeg", files.jpeg(PHOTO.convert("L"))),
-    "jpeg, cmyk": ("image/jpeg", files.jpeg(PHOTO.convert("CMYK"))),
-    "jpeg, rgb components": ("image/jpeg", files.jpeg(PHOTO, keep_rgb=True)),
-    "jpeg, progressive": ("image/jpeg", files.jpeg(PHOTO, progressive=True)),
-    "jpeg, without subsampling": ("image/jpeg", files.jpeg(PHOTO, subsampling="4:4:4")),
-    "jpeg, subsampled one way": ("image/jpeg", files.jpeg(PHOTO, subsampling="4:2:2")),
-    "jpeg, restart markers": ("image/jpeg", files.jpeg(PHOTO, restart_marker_blocks=7)),
-    "jpeg, another profile": ("image/jpeg", files.jpeg(PHOTO, icc_profile=files.swapping_profile())),
-    "jpeg, shrunk on load": ("image/jpeg", files.jpeg(scene(2000, 1496))),
-    "jpeg, large and odd": ("image/jpeg", files.jpeg(scene(1999, 1501))),
-    "jpeg, odd sides": ("image/jpeg", files.jpeg(scene(517, 333))),
-    "jpeg, one pixel high": ("image/jpeg", files.jpeg(scene(999, 1))),
-    "jpeg, one pixel wide": ("image/jpeg", files.jpeg(scene(1, 999))),
-    "png": ("image/png", files.png(PHOTO)),
-    "png, turned": ("image/png", files.png(PHOTO, orientation=6)),
-    "png, grey": ("image/png", files.png(PHOTO.convert("L"))),
-    "png, black and white": ("image/png", files.png(PHOTO.convert("1"))),
-    "png, palette": ("image/png", files.png(PHOTO.convert("P"))),
-    "png, see-through": ("image/png", files.png(see_through("RGB"))),
-    "png, see-through grey": ("image/png", files.png(see_through("L"))),
-    "png, transparent colour": ("image/png", files.png(PHOTO, transparency=(0, 0, 0))),
-    "png, another profile": ("image/png", files.png(PHOTO, icc_profile=files.swapping_profile())),
-    "png, one pixel high": ("image/png", files.png(scene(999, 1))),
-    "webp": ("image/webp", files.webp(PHOTO, quality=90)),
-    "webp, turned": ("image/webp", files.webp(PHOTO, orientation=8, quality=90)),
-    "webp, lossless": ("image/webp", files.webp(PHOTO, lossless=True)),
-    "webp, see-through": ("image/webp", files.webp(see_through("RGB"), quality=90)),
-    "heic": ("image/heic", files.heic(PHOTO)),
+def turned(orientation: int) -> Maker:
+    return lambda: files.jpeg(scene(640, 400), orientation=orientation)
+
+
+PICTURES: dict[str, tuple[str, Maker]] = {
+    **{f"jpeg, orientation {number}": ("image/jpeg", turned(number)) for number in range(1, 9)},
+    "jpeg, grey": ("image/jpeg", lambda: files.jpeg(PHOTO.convert("L"))),
+    "jpeg, cmyk": ("image/jpeg", lambda: files.jpeg(PHOTO.convert("CMYK"))),
+    "jpeg, rgb components": ("image/jpeg", lambda: files.jpeg(PHOTO, keep_rgb=True)),
+    "jpeg, progressive": ("image/jpeg", lambda: files.jpeg(PHOTO, progressive=True)),
+    "jpeg, without subsampling": ("image/jpeg", lambda: files.jpeg(PHOTO, subsampling="4:4:4")),
+    "jpeg, subsampled one way": ("image/jpeg", lambda: files.jpeg(PHOTO, subsampling="4:2:2")),
+    "jpeg, restart markers": ("image/jpeg", lambda: files.jpeg(PHOTO, restart_marker_blocks=7)),
+    "jpeg, another profile": ("image/jpeg", lambda: files.jpeg(PHOTO, icc_profile=files.swapping_profile())),
+    "jpeg, shrunk on load": ("image/jpeg", lambda: files.jpeg(scene(2000, 1496))),
+    "jpeg, large and odd": ("image/jpeg", lambda: files.jpeg(scene(1999, 1501))),
+    "jpeg, odd sides": ("image/jpeg", lambda: files.jpeg(scene(517, 333))),
+    "jpeg, one pixel high": ("image/jpeg", lambda: files.jpeg(scene(999, 1))),
+    "jpeg, one pixel wide": ("image/jpeg", lambda: files.jpeg(scene(1, 999))),
+    "png": ("image/png", lambda: files.png(PHOTO)),
+    "png, turned": ("image/png", lambda: files.png(PHOTO, orientation=6)),
+    "png, grey": ("image/png", lambda: files.png(PHOTO.convert("L"))),
+    "png, black and white": ("image/png", lambda: files.png(PHOTO.convert("1"))),
+    "png, palette": ("image/png", lambda: files.png(PHOTO.convert("P"))),
+    "png, see-through": ("image/png", lambda: files.png(see_through("RGB"))),
+    "png, see-through grey": ("image/png", lambda: files.png(see_through("L"))),
+    "png, transparent colour": ("image/png", lambda: files.png(PHOTO, transparency=(0, 0, 0))),
+    "png, another profile": ("image/png", lambda: files.png(PHOTO, icc_profile=files.swapping_profile())),
+    "png, one pixel high": ("image/png", lambda: files.png(scene(999, 1))),
+    "webp": ("image/webp", lambda: files.webp(PHOTO, quality=90)),
+    "webp, turned": ("image/webp", lambda: files.webp(PHOTO, orientation=8, quality=90)),
+    "webp, lossless": ("image/webp", lambda: files.webp(PHOTO, lossless=True)),
+    "webp, see-through": ("image/webp", lambda: files.webp(see_through("RGB"), quality=90)),
+    "heic": ("image/heic", lambda: files.heic(PHOTO)),
 }
+
+
+@cache
+def made(name: str) -> tuple[str, bytes]:
+    """The MIME type and the file; made once, by the process that needs it."""
+    mime_type, make = PICTURES[name]
+    return mime_type, make()
 
 
 ENGINES = ["all", "without FFmpeg"]
@@ -139,7 +150,7 @@ def test_libvips_takes_part_where_our_requirements_are_installed() -> None:
 def test_all_make_the_same_picture(
     name: str, engines: str, options: ProcessingOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mime_type, data = PICTURES[name]
+    mime_type, data = made(name)
     ours, pillows = run_both(data, mime_type, tmp_path, options, monkeypatch, engines=engines)
     for one, other in ((ours.picture, pillows.picture), (ours.small, pillows.small)):
         assert (one.format, one.mode, one.size) == (other.format, other.mode, other.size)
@@ -157,7 +168,7 @@ def test_all_make_the_same_picture(
 
 @pytest.mark.parametrize("name", ["jpeg, orientation 6", "png, see-through", "webp"])
 def test_ordinary_stills_are_read_by_libvips(name: str) -> None:
-    mime_type, data = PICTURES[name]
+    mime_type, data = made(name)
     size = (400, 640) if mime_type == "image/jpeg" else PHOTO.size
     pictures = vips_codec.reduced(data, mime_type.removeprefix("image/").upper(), size=size, sizes=[(160, 120), (8, 6)])
     assert pictures is not None
@@ -169,7 +180,7 @@ def test_ordinary_stills_are_read_by_libvips(name: str) -> None:
     ["jpeg, orientation 1", "jpeg, progressive", "jpeg, without subsampling", "jpeg, subsampled one way", "jpeg, grey"],
 )
 def test_ordinary_photographs_are_read_by_ffmpeg(name: str) -> None:
-    _, data = PICTURES[name]
+    _, data = made(name)
     size, mode = (640, 400) if "orientation" in name else PHOTO.size, "L" if "grey" in name else "RGB"
     pictures = ffmpeg_codec.reduced(data, mode=mode, size=size, sizes=[(161, 121), (7, 5)])
     assert pictures is not None
