@@ -20,6 +20,7 @@ from starlette.routing import Route
 from app.api.middleware import add_middleware
 from app.core.uploads.body_room import body_room
 from app.server.http import MediaConfig, MediaServer
+from tests.fixtures.edge_server import in_thread
 from tests.fixtures.live_service import LiveService
 from tests.fixtures.raw_http import RawConnection, raw_connection
 from tests.fixtures.settings import make_settings
@@ -85,18 +86,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoomServer]:
         add_middleware(app)
         return app
 
-    server = MediaServer(MediaConfig(settings, make_app))
-    thread = threading.Thread(target=server.run, name="room-server", daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        assert time.monotonic() < deadline, "the server did not start in time"
-        time.sleep(0.01)
-    yield RoomServer(server.servers[0].sockets[0].getsockname()[1], reader)
-    server.should_exit = True
-    thread.join(10)
-    assert not thread.is_alive(), "the server did not stop"
+    with in_thread(MediaServer(MediaConfig(settings, make_app))) as (port, _):
+        yield RoomServer(port, reader)
 
 
 @pytest.fixture
