@@ -39,8 +39,8 @@ def when_used(name: str) -> ModuleType:
     For a library that only some settings need. Raises ModuleNotFoundError when it is not installed.
     Source: Python library reference, importlib, "Implementing lazy imports".
     """
-    if name in sys.modules:
-        return sys.modules[name]
+    if (loaded := sys.modules.get(name)) is not None:
+        return loaded
     spec = find_spec(name)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(name=name)

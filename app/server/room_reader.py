@@ -83,6 +83,8 @@ class RoomReader(asyncio.BufferedProtocol, BodyRoom):
         exchange, connection = self._exchange, self._connection
         if self._room is None or self._is_reading or exchange.body or not exchange.more_body:
             return
+        if exchange.response_complete:  # what is left belongs to nobody, and what follows to another request
+            return
         if not (connection.is_deaf or connection.transport.is_closing()):
             self._begin()
 

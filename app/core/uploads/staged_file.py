@@ -118,7 +118,8 @@ class StagedFile:
 
     def _begin_storing(self, *, is_last: bool) -> None:
         batch, self._batch, self._batch_bytes = self._batch, [], 0
-        self._rooms.reverse()
+        if self._holds_room:
+            self._rooms.reverse()
         self._holds_room = False
         loop = asyncio.get_running_loop()
         if self._goes_past_cache and len(batch) == 1 and len(batch[0]) == BATCH_BYTES:

@@ -10,12 +10,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import av.logging
 import pytest
 from PIL import Image, ImageCms, ImageDraw, ImageStat
 
 from app.core.errors import InvalidUpload
 from app.core.processing.contract import ProcessingOptions
-from app.core.processing.imaging import ffmpeg_codec, vips_codec
+from app.core.processing.imaging import ffmpeg_codec, jpeg_segments, vips_codec
 from tests.core.processing.image_jobs import Outcome, corners_are_right, run
 from tests.fixtures import image_files as files
 
@@ -50,6 +51,30 @@ def turned(orientation: int) -> Maker:
     return lambda: files.jpeg(scene(640, 400), orientation=orientation)
 
 
+def without_jfif(data: bytes, *, ids: bytes = b"\x01\x02\x03", adobe_transform: int | None = None) -> bytes:
+    """A JPEG of three components that says otherwise, or only by their ids, whether they are RGB or YCbCr."""
+    assert data[2:4] == b"\xff\xe0"
+    adobe = b"" if adobe_transform is None else b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([adobe_transform])
+    rest = bytearray(data[4 + int.from_bytes(data[4:6]) :])
+    frame, scan = rest.index(b"\xff\xc0"), rest.index(b"\xff\xda")
+    for number, component in enumerate(ids):
+        rest[frame + 10 + 3 * number] = component
+        rest[scan + 5 + 2 * number] = component
+    return data[:2] + adobe + bytes(rest)
+
+
+def with_second_frame(data: bytes, side: int) -> bytes:
+    """A JPEG in which a frame of another size, square, and a scan of it follow the first ones, and many a comment.
+
+    FFmpeg measures the frame that it may expect by the bytes of the file.
+    """
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    header = bytearray(data[frame : frame + 2 + int.from_bytes(data[frame + 2 : frame + 4])])
+    struct.pack_into(">HH", header, 5, side, side)
+    comments = (b"\xff\xfe\xff\xff" + bytes(65_533)) * 20
+    return data[:2] + comments + data[2:-2] + bytes(header) + data[scan:]
+
+
 PICTURES: dict[str, tuple[str, Maker]] = {
     **{f"jpeg, orientation {number}": ("image/jpeg", turned(number)) for number in range(1, 9)},
     "jpeg, grey": ("image/jpeg", lambda: files.jpeg(PHOTO.convert("L"))),
@@ -59,6 +84,9 @@ PICTURES: dict[str, tuple[str, Maker]] = {
     "jpeg, without subsampling": ("image/jpeg", lambda: files.jpeg(PHOTO, subsampling="4:4:4")),
     "jpeg, subsampled one way": ("image/jpeg", lambda: files.jpeg(PHOTO, subsampling="4:2:2")),
     "jpeg, restart markers": ("image/jpeg", lambda: files.jpeg(PHOTO, restart_marker_blocks=7)),
+    "jpeg, without jfif": ("image/jpeg", lambda: without_jfif(files.jpeg(PHOTO))),
+    "jpeg, subsampled rgb": ("image/jpeg", lambda: without_jfif(files.jpeg(PHOTO), adobe_transform=0)),
+    "jpeg, rgb by its ids": ("image/jpeg", lambda: without_jfif(files.jpeg(PHOTO), ids=b"RGB")),
     "jpeg, another profile": ("image/jpeg", lambda: files.jpeg(PHOTO, icc_profile=files.swapping_profile())),
     "jpeg, shrunk on load": ("image/jpeg", lambda: files.jpeg(scene(2000, 1496))),
     "jpeg, large and odd": ("image/jpeg", lambda: files.jpeg(scene(1999, 1501))),
@@ -199,6 +227,19 @@ def test_ffmpeg_leaves_what_is_larger_than_its_limit(monkeypatch: pytest.MonkeyP
 def test_ffmpeg_does_not_believe_a_header_that_pillow_reads_otherwise() -> None:
     for mode, size in (("RGB", (641, 480)), ("L", (640, 480)), ("CMYK", (640, 480))):
         assert ffmpeg_codec.reduced(files.jpeg(PHOTO), mode=mode, size=size, sizes=[(64, 48)]) is None
+
+
+def test_ffmpeg_takes_no_size_but_the_one_that_was_checked() -> None:
+    data = with_second_frame(files.jpeg(PHOTO), 9_000)
+    assert not jpeg_segments.parse(data).is_plain, "it should not come here at all"
+    with av.logging.Capture() as lines:
+        av.logging.set_level(av.logging.ERROR)
+        try:
+            assert ffmpeg_codec.reduced(data, mode="RGB", size=PHOTO.size, sizes=[(64, 48)]) is None
+        finally:
+            av.logging.set_level(None)
+    # Its own words say which check stopped it: the one before the memory is asked for.
+    assert "Picture size 9000x9000 exceeds specified max pixel count" in "".join(text for _, _, text in lines)
 
 
 def test_ffmpeg_reads_nothing_but_jpeg() -> None:

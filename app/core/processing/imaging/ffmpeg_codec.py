@@ -5,6 +5,7 @@ encoder undoes it; reducing the planes saves both, and half of the arithmetic (d
 fault it sees; the function then returns None, and Pillow alone judges whether a file can be read.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final, TypeAlias
 
@@ -18,13 +19,16 @@ from PIL import Image
 Size: TypeAlias = tuple[int, int]
 
 MAX_WHOLE_PIXELS: Final = 25_000_000
-"""The planes are held whole, with up to three bytes a pixel; larger pictures are read line by line by libvips."""
+"""The planes are held whole, with up to three bytes a pixel, nine for a progressive file while it is decoded; larger
+pictures are read line by line by libvips."""
 _PLANES: Final = {
     "L": {"gray": (1, 1)},
     "RGB": {"yuvj420p": (2, 2), "yuvj422p": (2, 1), "yuvj440p": (1, 2), "yuvj444p": (1, 1), "yuvj411p": (4, 1)},
 }
 """By Pillow's mode, what FFmpeg calls the planes: how many pixels share one colour, across and down."""
 _DECODER_OPTIONS: Final = {"err_detect": "crccheck+bitstream+buffer+explode"}
+_BLOCK_PIXELS: Final = 32
+"""Across and down: the most that a JPEG's blocks reach over an edge, with four pixels to a colour."""
 _KERNEL: Final = Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 """Without the flags swscale rounds so that a plain grey becomes three of 255 lighter (libswscale 9.5)."""
 
@@ -38,7 +42,7 @@ def reduced(data: bytes, *, mode: str, size: Size, sizes: Sequence[Size]) -> lis
     if mode not in _PLANES or size[0] * size[1] > MAX_WHOLE_PIXELS:
         return None
     try:
-        frame = _decoded(data)
+        frame = _decoded(data, size)
         if frame is None or (frame.width, frame.height) != size or not _is_usable(frame, mode):
             return None
         first = _scaled(frame, sizes[0], "gray" if mode == "L" else "yuvj444p")
@@ -48,11 +52,13 @@ def reduced(data: bytes, *, mode: str, size: Size, sizes: Sequence[Size]) -> lis
         return None
 
 
-def _decoded(data: bytes) -> VideoFrame | None:
+def _decoded(data: bytes, size: Size) -> VideoFrame | None:
     context = CodecContext.create("mjpeg", "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count, context.thread_type = 1, ThreadType.NONE
-    context.options = dict(_DECODER_OPTIONS)
+    # A second header in the file could ask for another size, and with it for any amount of memory.
+    most_pixels = math.prod(-(-side // _BLOCK_PIXELS) * _BLOCK_PIXELS for side in size)
+    context.options = {**_DECODER_OPTIONS, "max_pixels": str(most_pixels)}
     frames = context.decode(Packet(data))
     return frames[0] if len(frames) == 1 and not frames[0].is_corrupt else None
 

@@ -100,7 +100,7 @@ def reduce(upload: UploadedPicture, *, sizes: Sequence[tuple[int, int]], keep_al
     """
     if not _is_ordinary(upload) or (keep_alpha and upload.image.has_transparency_data):
         return None
-    if upload.codec.decoder == "JPEG":
+    if upload.codec.decoder == "JPEG" and _has_luma(upload):
         pictures = ffmpeg_codec.reduced(upload.data, mode=upload.mode, size=upload.size, sizes=sizes)
         if pictures is not None:
             return pictures
@@ -137,6 +137,16 @@ def _is_ordinary(upload: UploadedPicture) -> bool:
         case "WEBP":
             return True
     return False
+
+
+def _has_luma(upload: UploadedPicture) -> bool:
+    """Whether nobody could take the components of this JPEG for RGB: libjpeg and FFmpeg go by different signs."""
+    segments = upload.jpeg
+    if segments is None:
+        return False
+    ids = [row[0] for row in getattr(upload.image, "layer", [])]
+    by_ids = segments.adobe_transform is None and ids == [1, 2, 3]
+    return upload.mode == "L" or segments.has_jfif or segments.adobe_transform == 1 or by_ids
 
 
 def _frame_count(image: Image.Image, codec: image_codecs.Codec) -> int:

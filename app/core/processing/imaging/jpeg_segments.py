@@ -14,7 +14,8 @@ from app.core.errors import FileTooComplex, UnreadableFile
 MAX_SCANS = 100
 _MAX_SEGMENTS = 20_000
 _SOI, _EOI, _SOS, _APP0, _APP2, _APP14 = 0xD8, 0xD9, 0xDA, 0xE0, 0xE2, 0xEE
-_NEEDED = frozenset({0xC0, 0xC1, 0xC2, 0xC4, 0xDB, 0xDD, _SOS})
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_NEEDED = _FRAMES | {0xC4, 0xDB, 0xDD, _SOS}
 """Baseline, extended and progressive Huffman frames, Huffman tables, quantisation tables, restart interval, scans."""
 _IGNORED = frozenset({*range(0xE0, 0xF0), 0xFE})
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -32,7 +33,8 @@ _FOREIGN = (
 class JpegSegments:
     """The needed segments in file order, each with its marker and a scan with its data; and what was seen beside them.
 
-    is_plain: only markers that every browser decodes, in an order that makes sense, up to an end marker.
+    is_plain: only markers that every browser decodes, in an order that makes sense, up to an end marker, and one frame:
+    of two, one decoder may take the size of the first and another that of the second.
     """
 
     needed: tuple[memoryview, ...]
@@ -53,7 +55,7 @@ def parse(data: bytes) -> JpegSegments:
         raise UnreadableFile("The JPEG file is damaged.")
     view = memoryview(data)
     needed: list[memoryview] = []
-    scans, segments, is_plain, has_jfif, transform = 0, 0, True, False, None
+    scans, segments, frames, is_plain, has_jfif, transform = 0, 0, 0, True, False, None
     position = 2
     while True:
         start = _NEXT_MARKER.search(data, position)
@@ -62,7 +64,8 @@ def parse(data: bytes) -> JpegSegments:
         is_plain = is_plain and data[position : start.start()].strip(b"\xff") == b""
         marker, position = data[start.start() + 1], start.end()
         if marker == _EOI:
-            return JpegSegments(tuple(needed), scans, is_plain and scans > 0, has_jfif, transform)
+            is_plain = is_plain and scans > 0 and frames == 1
+            return JpegSegments(tuple(needed), scans, is_plain, has_jfif, transform)
         if marker in _STANDALONE:
             continue
         end = position + int.from_bytes(data[position : position + 2])
@@ -74,6 +77,7 @@ def parse(data: bytes) -> JpegSegments:
         segments += 1
         if scans > MAX_SCANS or segments > _MAX_SEGMENTS:
             raise FileTooComplex("The JPEG file has too many scans or segments.")
+        frames += marker in _FRAMES
         if marker in _NEEDED:
             needed.append(view[start.start() : end])
         elif marker == _APP0 and payload.startswith(b"JFIF\0"):
