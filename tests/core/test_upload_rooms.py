@@ -138,7 +138,9 @@ def is_in_memory(path: Path) -> bool:
 async def test_a_large_file_leaves_the_page_cache_alone(tmp_path: Path) -> None:
     async def stored(size_bytes: int) -> Path:
         path = tmp_path / str(size_bytes)
-        await receive(Lender(VIDEO + file_part(os.urandom(size_bytes)) + END, plain_bytes=0, pace=whole), path)
+        # No CR in it: a room that ends with one might end within a delimiter, goes through the parser and is written in
+        # pieces, as any other file.
+        await receive(Lender(VIDEO + file_part(b"Z" * size_bytes) + END, plain_bytes=0, pace=whole), path)
         return path
 
     small = await stored(PAST_CACHE_BYTES // 2)
