@@ -1,11 +1,12 @@
 """Bounds and shields for concurrent work: admission without a queue, work that outlives its caller."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections import Counter
+from collections.abc import Coroutine, Hashable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from app.core.errors import ServiceBusy
+from app.core.errors import ServiceBusy, TooManyUploads
 from app.core.logging import get_logger
 
 Result = TypeVar("Result")
@@ -14,22 +15,34 @@ log = get_logger(__name__)
 
 
 class Admission:
-    """At most `limit` holders at once; the next one is turned away instead of waiting."""
+    """At most `limit` holders at once, `per_user` of them for one user; the next is turned away instead of waiting.
 
-    def __init__(self, limit: int) -> None:
+    Whoever fills all of his own places leaves the rest to the others: 260 bodies of one user that trickled in once held
+    every place of four processes for an hour.
+    """
+
+    def __init__(self, limit: int, *, per_user: int) -> None:
         self._limit = limit
+        self._per_user = per_user
+        self._held: Counter[Hashable] = Counter()
         self.active = 0
 
     @contextmanager
-    def enter(self) -> Iterator[None]:
-        """Hold one place. Raises ServiceBusy when all are taken."""
+    def enter(self, user: Hashable) -> Iterator[None]:
+        """Hold one place. Raises TooManyUploads when `user` has all of his, ServiceBusy when all are taken."""
+        if self._held[user] >= self._per_user:
+            raise TooManyUploads(limit=self._per_user)
         if self.active >= self._limit:
             raise ServiceBusy
         self.active += 1
+        self._held[user] += 1
         try:
             yield
         finally:
             self.active -= 1
+            self._held[user] -= 1
+            if not self._held[user]:
+                del self._held[user]
 
 
 async def finish(work: Coroutine[Any, Any, Result]) -> Result:

@@ -114,7 +114,18 @@ class Settings(BaseSettings):
 
     # -- work at once ----------------------------------------------------------------------------------------------
     MAX_CONCURRENT_UPLOADS: int = Field(64, ge=1, le=10_000, description="Uploads at once per server process.")
+    MAX_UPLOADS_PER_USER: int | None = Field(
+        None,
+        ge=1,
+        description="Uploads of one user at once per server process. Unset: three quarters of MAX_CONCURRENT_UPLOADS.",
+    )
     UPLOAD_IDLE_TIMEOUT_S: Seconds = Field(30, description="Longest silence of an uploading client.")
+    UPLOAD_MIN_BYTES_PER_S: int = Field(
+        1024,
+        ge=0,
+        le=100 * MIB,
+        description="Slowest body that is waited for, averaged over UPLOAD_IDLE_TIMEOUT_S; 0 takes any.",
+    )
     UPLOAD_TIMEOUT_S: Seconds = Field(3600, description="Longest time for the body of one upload.")
     PROCESSING_WORKERS: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
@@ -260,6 +271,13 @@ class Settings(BaseSettings):
     def requests_per_minute(self) -> int:
         """Requests per client address and minute, 0 for no limit."""
         return self._limit(self.RATE_LIMIT_REQUESTS_PER_MINUTE, in_production=6_000)
+
+    @property
+    def uploads_per_user(self) -> int:
+        """Uploads that one user may have running in one server process, at least 1."""
+        if self.MAX_UPLOADS_PER_USER is not None:
+            return self.MAX_UPLOADS_PER_USER
+        return self.MAX_CONCURRENT_UPLOADS - self.MAX_CONCURRENT_UPLOADS // 4
 
     @property
     def quota_bytes(self) -> int:

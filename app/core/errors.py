@@ -11,7 +11,7 @@
     ├── NotFound (404): MediaNotFound · ContentNotFound · StoredFileNotFound
     ├── RequestTimedOut (408) · Conflict (409) · BodyTooLarge (413) · QuotaExceeded (413)
     ├── RangeNotSatisfiable (416)
-    ├── IdempotencyMismatch (422) · TooManyRequests (429)
+    ├── IdempotencyMismatch (422) · TooManyRequests (429): TooManyUploads
     ├── Unavailable (503): ServiceBusy · ShuttingDown · DatabaseUnavailable
     │                      AuthServiceUnavailable · ScannerUnavailable · StorageUnavailable
     └── StorageFull (507)
@@ -258,6 +258,14 @@ class TooManyRequests(ServiceError):
     @property
     def headers(self) -> Mapping[str, str]:
         return {"Retry-After": str(max(1, self._retry_after_s))}
+
+
+class TooManyUploads(TooManyRequests):
+    code = "too_many_uploads"
+
+    def __init__(self, *, limit: int) -> None:
+        ServiceError.__init__(self, f"You have {limit} uploads running, as many as one user may; wait for one to end.")
+        self._retry_after_s = 2
 
 
 # -- 503, 507 -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ The bytes pass through once: parsed, counted, hashed and written as they arrive,
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ async def receive_upload(
     max_upload_bytes: int,
     idle_timeout_s: float,
     total_timeout_s: float,
+    least_bytes_per_s: int = 0,
     guess: Callable[[bytes], MediaType | None] | None = None,
     room: BodyRoom | None = None,
 ) -> ReceivedUpload:
@@ -60,7 +62,7 @@ async def receive_upload(
     guess: says from a file's first 4 KiB what it surely is, for a file part that comes before `media_type`; None
     leaves the largest limit in force until the field is known.  room: what the server offers for this body, so that
     its bytes come to where they are written from.  Timeouts in seconds: the longest wait for a chunk and for the whole
-    body.
+    body.  least_bytes_per_s: the slowest body that is waited for, averaged over the longest wait; 0 takes any.
 
     Raises UnsupportedForm, MalformedMultipart, MissingField, DuplicateField, InvalidField; FileTooLarge and
     BodyTooLarge as soon as the count says so, with nothing more taken in than the current chunk or room;
@@ -72,7 +74,8 @@ async def receive_upload(
     staged = StagedFile(staged_path, expected_bytes=room.expected_bytes if room is not None else 0)
     intake = _Intake(staged, boundary, limit_for=limit_for, max_upload_bytes=max_upload_bytes, guess=guess)
     try:
-        async with _Patience(idle_s=idle_timeout_s, total_s=total_timeout_s) as patience:
+        patience = _Patience(idle_s=idle_timeout_s, total_s=total_timeout_s, least_bytes_per_s=least_bytes_per_s)
+        async with patience:
             while True:
                 if room is not None:
                     room.lend(staged.room())
@@ -100,14 +103,18 @@ async def receive_upload(
 class _Patience:
     """Limits each wait for a chunk, and all of them together; the block raises RequestTimedOut when one is over.
 
+    A body that always sends one more byte in time is cut as well: whoever is slower than `least_bytes_per_s` uses up
+    `_credit_s`, the seconds for which we still wait, and each byte that comes earns some of them back.
     Only the client is waited for with a limit: a disk of ours that is slow must not look like a slow client. One timer
     looks at the time now and then, instead of one that is set and taken back for each of a thousand chunks.
     """
 
-    def __init__(self, *, idle_s: float, total_s: float) -> None:
+    def __init__(self, *, idle_s: float, total_s: float, least_bytes_per_s: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._idle_s = idle_s
         self._deadline = self._loop.time() + total_s
+        self._credit_s = idle_s
+        self._earned_s_per_byte = 1 / least_bytes_per_s if least_bytes_per_s else math.inf
         self._waiting_since: float | None = None
         self._timeout = asyncio.timeout(None)
         self._timer: asyncio.TimerHandle | None = None
@@ -131,6 +138,10 @@ class _Patience:
         """The next bytes, None at the end of the body."""
         self._waiting_since = self._loop.time()
         chunk = await anext(body, None)
+        if chunk is not None:
+            waited_s = self._loop.time() - self._waiting_since
+            earned_s = len(chunk) * self._earned_s_per_byte if chunk else 0.0
+            self._credit_s = min(self._idle_s, self._credit_s - waited_s + earned_s)
         self._waiting_since = None
         return chunk
 
@@ -143,7 +154,8 @@ class _Patience:
         self._timer = self._loop.call_at(max(next_at, now + _LEAST_LOOK_S), self._look)
 
     def _due_at(self, waiting_since: float) -> float:
-        return min(waiting_since + self._idle_s, self._deadline)
+        # Never more than `idle_s`, so this is also the longest wait for a single chunk.
+        return min(waiting_since + self._credit_s, self._deadline)
 
 
 class _Intake:

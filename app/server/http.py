@@ -87,7 +87,11 @@ class MediaHttpProtocol(HttpToolsProtocol):
         self._head_deadline = Deadline(self.loop, self._limits.header_timeout_s, self._head_is_late)
         self._linger_deadline = Deadline(self.loop, _LINGER_S, self._abort)
         self._body_watch = BodyWatch(
-            self.loop, self._limits, is_read_paused=lambda: self.flow.read_paused, on_late=self._body_is_late
+            self.loop,
+            self._limits,
+            is_read_paused=lambda: self.flow.read_paused,
+            received_bytes=lambda: self._meter.body_bytes,
+            on_late=self._body_is_late,
         )
         self._write_watch: WriteWatch | None = None
 

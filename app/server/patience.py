@@ -16,6 +16,7 @@ class ConnectionLimits:
     send_timeout_s: float
     body_idle_timeout_s: float
     body_timeout_s: float
+    body_least_bytes_per_s: int
     max_connections: int
 
     @classmethod
@@ -27,6 +28,7 @@ class ConnectionLimits:
             # An upload watches its body itself and answers better; this holds for every other body, a little later.
             body_idle_timeout_s=settings.UPLOAD_IDLE_TIMEOUT_S * 1.5,
             body_timeout_s=settings.UPLOAD_TIMEOUT_S * 1.1,
+            body_least_bytes_per_s=settings.UPLOAD_MIN_BYTES_PER_S,
             max_connections=settings.MAX_CONNECTIONS,
         )
 
@@ -61,6 +63,7 @@ class Deadline:
 class BodyWatch:
     """Calls `on_late` when a body makes no progress for `idle_s` although we read, or takes longer than `total_s`.
 
+    It may not trickle either: over each `idle_s` it has to bring the least rate, unless we paused reading meanwhile.
     Noting a chunk costs one assignment; the timer looks at it when it fires, so a fast upload sets no timers.
     """
 
@@ -70,16 +73,21 @@ class BodyWatch:
         limits: ConnectionLimits,
         *,
         is_read_paused: Callable[[], bool],
+        received_bytes: Callable[[], int],
         on_late: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._idle_s = limits.body_idle_timeout_s
         self._total_s = limits.body_timeout_s
+        self._least_bytes = limits.body_least_bytes_per_s * limits.body_idle_timeout_s
         self._is_read_paused = is_read_paused
+        self._received_bytes = received_bytes
         self._on_late = on_late
         self._timer: asyncio.TimerHandle | None = None
         self._began_at = 0.0
         self._heard_at = 0.0
+        self._window_began_at = 0.0
+        self._window_began_bytes = 0
 
     @property
     def is_running(self) -> bool:
@@ -89,6 +97,7 @@ class BodyWatch:
         """A head is complete and its body is expected."""
         self.stop()
         self._began_at = self._heard_at = self._loop.time()
+        self._open_window(self._began_at)
         self._timer = self._loop.call_later(self._idle_s, self._look)
 
     def heard(self) -> None:
@@ -105,11 +114,20 @@ class BodyWatch:
         now = self._loop.time()
         if self._is_read_paused():
             self._heard_at = now  # it is us who do not read
+            self._open_window(now)
+        elif now - self._window_began_at >= self._idle_s:
+            if self._received_bytes() - self._window_began_bytes < self._least_bytes:
+                self._on_late()
+                return
+            self._open_window(now)
         left_s = min(self._heard_at + self._idle_s, self._began_at + self._total_s) - now
         if left_s <= 0:
             self._on_late()
         else:
             self._timer = self._loop.call_later(left_s, self._look)
+
+    def _open_window(self, now: float) -> None:
+        self._window_began_at, self._window_began_bytes = now, self._received_bytes()
 
 
 class WriteWatch:

@@ -93,12 +93,12 @@ class UploadSaga:
             settings=settings, database=database, storage=storage, in_flight=in_flight, nudge_sweep=nudge_sweep
         )
         self._options = processing_options(settings)
-        self.admission = Admission(settings.MAX_CONCURRENT_UPLOADS)
+        self.admission = Admission(settings.MAX_CONCURRENT_UPLOADS, per_user=settings.uploads_per_user)
 
     async def run(self, request: UploadRequest) -> UploadOutcome:
         """Store one upload. Raises a ServiceError for every way it can fail; nothing stays behind then."""
         try:
-            with self.admission.enter():
+            with self.admission.enter(request.user_id):
                 return await self._run(request)
         except StorageUnavailable:
             # A disk that refuses to write may refuse to remove what was staged, too.
@@ -146,6 +146,7 @@ class UploadSaga:
             max_upload_bytes=self._settings.MAX_UPLOAD_SIZE,
             idle_timeout_s=self._settings.UPLOAD_IDLE_TIMEOUT_S,
             total_timeout_s=self._settings.UPLOAD_TIMEOUT_S,
+            least_bytes_per_s=self._settings.UPLOAD_MIN_BYTES_PER_S,
             guess=sure_media_type,
             room=request.body_room,
         )

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -82,6 +83,19 @@ def test_a_body_that_trickles_on_has_an_end(edge: EdgeServer) -> None:
         connection.send_slowly(b"x" * 25, pause_s=0.07)
         assert connection.read_response().status == 408
         assert time.monotonic() - began_at < 4
+
+
+def test_a_body_that_trickles_is_cut_long_before_its_last_moment(tmp_path: Path) -> None:
+    settings = make_settings(
+        tmp_path, PORT=0, UPLOAD_IDLE_TIMEOUT_S=TIMEOUT_S, UPLOAD_TIMEOUT_S=3600, UPLOAD_MIN_BYTES_PER_S=1024
+    )
+    settings.UPLOAD_DIR.mkdir()
+    with edge_server(settings) as server, raw_connection(server.port) as connection:
+        connection.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n")
+        began_at = time.monotonic()
+        connection.send_slowly(b"x" * 90, pause_s=0.05)
+        assert connection.read_response().status == 408
+        assert time.monotonic() - began_at < TIMEOUT_S * 10
 
 
 def test_a_request_that_has_its_answer_gets_no_second_one(edge: EdgeServer) -> None:
