@@ -22,6 +22,8 @@ from app.api.tracing import tracing
 from app.api.v1.api import router
 from app.core.config import ConfigurationError, Settings, load_settings
 from app.core.database import Database
+from app.core.directories import require_directory, unusable
+from app.core.errors import ServiceError
 from app.core.machine_slots import MachineSlots
 from app.core.malware_scan import create_scanner
 from app.core.processing.sandbox import Sandbox
@@ -118,6 +120,8 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     """Every part of a running service; `stack` closes them, the last one first."""
     if settings.DATABASE_URL is None:
         raise ConfigurationError("DATABASE_URL is not set; `python -m app serve` brings its own PostgreSQL")
+    for setting in ("UPLOAD_DIR", "DATA_DIR"):
+        require_directory(setting, getattr(settings, setting).resolve())
     executor = ThreadPoolExecutor(IO_THREADS, thread_name_prefix="io")
     asyncio.get_running_loop().set_default_executor(executor)
 
@@ -130,7 +134,10 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         staging=Staging(settings.UPLOAD_DIR.resolve()),
         public_url=settings.public_url,
     )
-    storage.open()
+    try:
+        storage.open()
+    except ServiceError as exc:
+        raise unusable("UPLOAD_DIR", settings.UPLOAD_DIR.resolve(), exc.__cause__ or exc) from exc
     stack.push_async_callback(close_storage, database, storage)
 
     verifier = create_verifier(settings)

@@ -11,9 +11,10 @@ import sys
 
 from app import server
 from app.cli.migrate import migrate
-from app.cli.postgres import own_database_url
+from app.cli.postgres import own_database
 from app.core import metrics
 from app.core.config import AuthMode, Settings, load_settings
+from app.core.directories import require_directory
 from app.core.logging import configure_logging
 
 
@@ -24,13 +25,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(_: argparse.Namespace) -> int:
     settings = load_settings()
     configure_logging(settings)
-    with own_database_url(settings) as url, metrics.serving(settings.DATA_DIR / "metrics"):
+    require_directory("UPLOAD_DIR", settings.UPLOAD_DIR.resolve())
+    require_directory("DATA_DIR", settings.DATA_DIR.resolve())
+    with own_database(settings) as database, metrics.serving(settings.DATA_DIR / "metrics"):
         # The server processes read the environment again, each for itself.
-        os.environ["DATABASE_URL"] = url
-        asyncio.run(migrate(settings, url))
+        os.environ["DATABASE_URL"] = database.url
+        asyncio.run(migrate(settings, database.url))
         if not settings.is_production:  # there, each line of the log is one JSON object
             print(_welcome(settings), file=sys.stderr, flush=True)
-        return server.run(load_settings())
+        status = server.run(load_settings(), is_viable=database.is_up)
+        if database.is_up():
+            return status
+        print(f"The embedded PostgreSQL has ended; see {database.log_path}. Its data is kept.", file=sys.stderr)
+        return 1
 
 
 def _welcome(settings: Settings) -> str:

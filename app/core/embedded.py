@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from app.core.config import ConfigurationError
 from app.core.logging import get_logger
-from app.core.postgres.cluster import ENVIRONMENT, PORT, AlreadyRunning, Cluster, find_binaries, start_failure
+from app.core.postgres.cluster import ENVIRONMENT, PORT, AlreadyRunning, Cluster, find_binaries
 from app.core.postgres.process import ServerUser, before_exec, server_user
 
 __all__ = ["AlreadyRunning", "EmbeddedPostgres"]
@@ -43,6 +43,10 @@ _SETTINGS = {
     "timezone": "UTC",
     "logging_collector": "off",
     "log_line_prefix": "%m [%p] ",
+    # What users sent belongs into the tables only. An error of a statement shows rows, keys and the statement itself;
+    # it is told to us, who log it without them. What stops the server (FATAL) and what it does (LOG) is kept.
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
 }
 _WITHOUT_DURABILITY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
@@ -67,6 +71,11 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@/postgres?{urlencode({'host': str(self._cluster.socket_dir), 'port': PORT})}"
 
     @property
+    def log_path(self) -> Path:
+        """Where the server writes its log."""
+        return self._cluster.log_path
+
+    @property
     def is_running(self) -> bool:
         """Whether our server process lives."""
         return self._process is not None and self._process.poll() is None
@@ -80,7 +89,7 @@ class EmbeddedPostgres:
         """Start the server, making the cluster first when there is none; returns its URL once it takes connections.
 
         Raises AlreadyRunning when another process uses the data, and ConfigurationError when the directory cannot be
-        used or the server does not come up in time: one sentence, and the last lines of the server's log.
+        used or the server does not come up in time: one sentence with the server's last words and the name of its log.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("the embedded PostgreSQL must be started from the main thread")
@@ -128,9 +137,9 @@ class EmbeddedPostgres:
                 return
             said = self._cluster.log_since(log_start)
             if self._process.poll() is None:
-                raise start_failure(f"it was not ready after {self._start_timeout_s:.0f} s", said)
+                raise self._cluster.start_failure(f"it was not ready after {self._start_timeout_s:.0f} s", said)
             if not _LINGERING.search(said) or time.monotonic() >= deadline:
-                raise start_failure(f"it ended with status {self._process.returncode}", said)
+                raise self._cluster.start_failure(f"it ended with status {self._process.returncode}", said)
             time.sleep(_LINGERING_POLL_S)
 
     def _spawn(self, binaries: Path, user: ServerUser | None) -> subprocess.Popen[bytes]:

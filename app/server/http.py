@@ -28,6 +28,7 @@ from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
 from app.core.uploads.body_room import EXTENSION
 from app.server.gathering import GatheringTransport
+from app.server.lifespan import PlainLifespan
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
 from app.server.room_reader import WORTHWHILE_BYTES, RoomReader
@@ -63,6 +64,10 @@ class MediaConfig(Config):
         self.limits = ConnectionLimits.of(settings)
         self.grace_s = settings.SHUTDOWN_GRACE_S
         self.drain_notice_s = min(_DRAIN_NOTICE_S, settings.SHUTDOWN_GRACE_S / 5)
+
+    def load(self) -> None:
+        super().load()
+        self.lifespan_class = PlainLifespan
 
 
 class MediaHttpProtocol(HttpToolsProtocol):
@@ -338,11 +343,15 @@ class _RefusedError(Exception):
 
 
 class MediaServer(Server):
-    """uvicorn's server, which drains before it closes and ends with exit code 0."""
+    """uvicorn's server, which drains before it closes and ends with exit code 0.
 
-    def __init__(self, config: MediaConfig) -> None:
+    is_viable: asked ten times a second; once it says no, the server drains and ends as after a signal.
+    """
+
+    def __init__(self, config: MediaConfig, *, is_viable: Callable[[], bool] = lambda: True) -> None:
         super().__init__(config)
         self.draining = Draining()
+        self._is_viable = is_viable
         self._grace_s = config.grace_s - config.drain_notice_s
         self._notice_s = config.drain_notice_s
         self._notice_ends_at = math.inf
@@ -363,6 +372,8 @@ class MediaServer(Server):
         self._notice_ends_at = time.monotonic() + (0.0 if sig == signal.SIGINT else self._notice_s)
 
     async def on_tick(self, counter: int) -> bool:
+        if not self._is_viable() and not self.draining.is_draining:
+            self.handle_exit(signal.SIGTERM, None)
         self.should_exit = self.should_exit or time.monotonic() >= self._notice_ends_at
         return await super().on_tick(counter)
 

@@ -20,23 +20,33 @@ _SPARE_DESCRIPTORS: Final = 1024
 _M_ARENA_MAX: Final = -8  # mallopt(3)
 
 
-def run(settings: Settings, *, app: str | Callable[[], object] = APP_FACTORY) -> int:
+def run(
+    settings: Settings,
+    *,
+    app: str | Callable[[], object] = APP_FACTORY,
+    is_viable: Callable[[], bool] = lambda: True,
+) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code: 0, or 3 when the service could not start.
 
     app: a factory, by import string when there are several workers (each reads its settings from the environment
-    again).
+    again).  is_viable: whether what the service cannot do without, and only this process can see, is still there; it
+    is asked several times a second, and serving ends as after SIGTERM once it says no.
     """
     _allow_descriptors(settings.MAX_CONNECTIONS + _SPARE_DESCRIPTORS)
     _few_arenas()
     config = MediaConfig(settings, app)
     if settings.WORKERS == 1:
-        return _serve(config, None)
+        return _serve(config, None, is_viable)
     if not isinstance(app, str):
         raise TypeError("several workers need the application's import string")
     import_module(app.partition(":")[0])  # once, for all workers
     with config.bind_socket() as listener:
         supervisor = Supervisor(
-            partial(serve_worker, app=app), listener, workers=settings.WORKERS, grace_s=settings.SHUTDOWN_GRACE_S
+            partial(serve_worker, app=app),
+            listener,
+            workers=settings.WORKERS,
+            grace_s=settings.SHUTDOWN_GRACE_S,
+            is_viable=is_viable,
         )
         return supervisor.run()
 
@@ -56,8 +66,10 @@ def _few_arenas() -> None:
         libc.mallopt(_M_ARENA_MAX, 2)
 
 
-def _serve(config: MediaConfig, sockets: list[socket.socket] | None) -> int:
-    server = MediaServer(config)
+def _serve(
+    config: MediaConfig, sockets: list[socket.socket] | None, is_viable: Callable[[], bool] = lambda: True
+) -> int:
+    server = MediaServer(config, is_viable=is_viable)
     server.run(sockets)
     return 0 if server.started else STARTUP_FAILURE
 

@@ -46,16 +46,24 @@ class Supervisor:
     """Runs `workers` processes of `target(listener)`; `run()` returns the exit code of the whole.
 
     target: runs in the child; what it inherits from here it must not share by mistake.  grace_s: how long a worker may
-    take to finish after SIGTERM before it is killed.
+    take to finish after SIGTERM before it is killed.  is_viable: asked several times a second; once it says no, all
+    is stopped as after SIGTERM.
     """
 
     def __init__(
-        self, target: Callable[[socket.socket], None], listener: socket.socket, *, workers: int, grace_s: float
+        self,
+        target: Callable[[socket.socket], None],
+        listener: socket.socket,
+        *,
+        workers: int,
+        grace_s: float,
+        is_viable: Callable[[], bool] = lambda: True,
     ) -> None:
         self._target = target
         self._listener = listener
         self._count = workers
         self._grace_s = grace_s
+        self._is_viable = is_viable
         self._context = multiprocessing.get_context("fork")
         self._workers: list[_Worker] = []
         self._is_stopping = False
@@ -70,7 +78,7 @@ class Supervisor:
         gc.freeze()
         self._workers = [self._start(failures=0) for _ in range(self._count)]
         exit_code = 0
-        while not self._is_stopping:
+        while not self._is_stopping and self._is_viable():
             # A signal handler runs in between, so a stop is seen after one poll at the latest.
             wait([worker.process.sentinel for worker in self._workers if worker.process.is_alive()], timeout=_POLL_S)
             if not self._is_stopping and not self._revive():

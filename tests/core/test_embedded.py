@@ -2,6 +2,7 @@
 
 import os
 import stat
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -53,6 +54,20 @@ def test_only_this_user_reaches_the_server(embedded_data_dir: Path, embedded_of:
     assert query(server, "SHOW listen_addresses") == ""
     for private in ("postgres", "postgres-socket"):
         assert stat.S_IMODE((embedded_data_dir / private).stat().st_mode) == 0o700
+
+
+def test_what_users_sent_does_not_get_into_the_log(embedded_data_dir: Path, embedded_of: ServerFactory) -> None:
+    server = embedded_of(embedded_data_dir)
+    server.start()
+    query(server, "CREATE TABLE people (name text PRIMARY KEY, age int NOT NULL)")
+    query(server, "INSERT INTO people VALUES ('a secret', 1)")
+    for refused in ("VALUES ('a secret', 2)", "VALUES ('a secret', NULL)", "SELECT 'b', 'a secret'::int"):
+        with pytest.raises(subprocess.CalledProcessError):
+            query(server, f"INSERT INTO people {refused}")
+    log = server.log_path.read_text()
+    assert "ready to accept connections" in log
+    assert "secret" not in log
+    assert "people" not in log
 
 
 def test_durability_is_on_unless_it_is_turned_off(embedded_data_dir: Path) -> None:

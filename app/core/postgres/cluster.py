@@ -26,6 +26,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 _MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less its final zero byte
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
+_COMPLAINT = re.compile(r"(?:FATAL|PANIC|DETAIL|initdb: error): +(.*)")
 _INITDB_TIMEOUT_S = 300
 _INITDB_OPTIONS = (
     "--username=postgres", "--auth-local=trust", "--auth-host=reject",  # the directory of the socket is the guard
@@ -109,6 +110,14 @@ class Cluster:
             server_log.seek(offset_bytes)
             return server_log.read().decode(errors="replace")
 
+    def start_failure(self, what: str, said: str) -> ConfigurationError:
+        """The error for a server that does not start: one sentence with the complaints in what it `said`."""
+        complaints = [found[1].strip() for line in said.splitlines() if (found := _COMPLAINT.search(line))]
+        last = f" ({'; '.join(complaints[-2:]).rstrip('.')})" if complaints else ""
+        return ConfigurationError(
+            f"DATA_DIR: the embedded PostgreSQL in {self._data_dir} did not start: {what}{last}; see {self.log_path}"
+        )
+
     def _initialise(self, user: ServerUser | None, *, binaries: Path, is_durable: bool) -> None:
         # Made beside its final name and renamed, so that a kill in between never leaves half a cluster.
         unfinished = self.path.with_suffix(".new")
@@ -123,7 +132,10 @@ class Cluster:
         )  # fmt: skip
         if done.returncode != 0:
             shutil.rmtree(unfinished, ignore_errors=True)
-            raise start_failure("initdb failed", done.stdout.decode(errors="replace"))
+            said = done.stdout.decode(errors="replace")
+            with self.log_path.open("a", encoding="utf-8") as server_log:
+                server_log.write(said)
+            raise self.start_failure("initdb failed", said)
         unfinished.rename(self.path)
 
     def _forget_a_stranger(self) -> None:
@@ -146,12 +158,6 @@ def find_binaries() -> Path:
     if folder is None or not (folder / "postgres").exists():
         raise ConfigurationError("DATABASE_URL: must be set, because no embedded PostgreSQL is installed here")
     return folder
-
-
-def start_failure(what: str, said: str) -> ConfigurationError:
-    """The error for a server that does not start, with the last lines of what its programs `said`."""
-    last_lines = "\n".join(said.strip().splitlines()[-8:])
-    return ConfigurationError(f"The embedded PostgreSQL did not start: {what}.\n{last_lines}".rstrip())
 
 
 def _socket_dir(data_dir: Path) -> Path:
