@@ -12,7 +12,7 @@ from app.core.errors import InvalidField, ShuttingDown, TooManyRequests, Unauthe
 from app.core.lifecycle import is_draining
 from app.core.logging import bind_context
 from app.core.processing.sandbox import Sandbox
-from app.core.rate_limit import RateLimiter
+from app.core.rate_limit import RateLimiter, subscriber_of
 from app.core.security import Principal, TokenVerifier
 from app.core.storage import StorageManager
 from app.services.content_service import ContentService
@@ -53,7 +53,7 @@ ServicesDep = Annotated[Services, Depends(services_of)]
 async def limit_address(request: Request, services: ServicesDep) -> None:
     """Raises TooManyRequests when this client's address asks too often."""
     address = request.client.host if request.client else "unknown"
-    if (retry_after_s := services.address_limiter.take(address)) is not None:
+    if (retry_after_s := services.address_limiter.take(subscriber_of(address))) is not None:
         raise TooManyRequests(retry_after_s=retry_after_s)
 
 

@@ -1,5 +1,6 @@
 """Token buckets per caller, in this process's memory. Knows nothing of HTTP."""
 
+import ipaddress
 import math
 import time
 from collections import OrderedDict
@@ -33,3 +34,17 @@ class RateLimiter:
         if len(self._buckets) > _MAX_CALLERS:
             self._buckets.popitem(last=False)
         return None if has_token else math.ceil((1 - tokens) / self._per_second)
+
+
+def subscriber_of(address: str) -> str:
+    """Whom an IP address stands for: itself, of IPv6 its network of 64 bits, all of which one subscriber has.
+
+    An IPv4 address written as IPv6 is the IPv4 address; what is no address stands for itself. Source: RFC 6177.
+    """
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((int(parsed) >> 64 << 64, 64)))

@@ -21,13 +21,14 @@ daemon off;
 pid {home}/nginx.pid;
 error_log {home}/error.log info;
 worker_processes 1;
-events {{ worker_connections 256; }}
+events {{ worker_connections 1024; }}
 http {{
     client_body_temp_path {home}/body;
     proxy_temp_path {home}/proxy;
     fastcgi_temp_path {home}/fastcgi;
     uwsgi_temp_path {home}/uwsgi;
     scgi_temp_path {home}/scgi;
+    {lines}
     include {home}/media.conf;
 }}
 """
@@ -74,11 +75,13 @@ def running_nginx(
     files: Path | None = None,
     direct_files: str = "on",
     cors_origins: str = "",
+    http_lines: str = "",
 ) -> Iterator[Proxy]:
     """An nginx in front of `api` (host:port), on `port` or on a free one.
 
     files: UPLOAD_DIR of a real service, whose user nginx must be then; None makes one, and as root nginx is `nobody`.
     direct_files: `off` asks the service about every file.  cors_origins: CORS_ORIGINS of the service.
+    http_lines: further directives of the `http` block around the template.
 
     Raises AssertionError with the command to run when nginx is missing, or with its words when it does not start.
     """
@@ -102,7 +105,7 @@ def running_nginx(
         (home / "media.conf").write_text(configuration)
         is_root = os.geteuid() == 0
         workers_are_root = "user root;" if is_root and files is not None else ""
-        (home / "nginx.conf").write_text(_WRAPPER.format(home=home, user=workers_are_root))
+        (home / "nginx.conf").write_text(_WRAPPER.format(home=home, user=workers_are_root, lines=http_lines))
         user = _NOBODY if is_root and files is None else None
         if user is not None:
             os.chown(home, user, user)

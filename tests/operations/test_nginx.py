@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 
 from app.core.config import Settings
 from app.core.media_types import MIB
+from tests.fixtures.raw_http import RawConnection, raw_connection
 from tests.operations.proxy import Proxy, free_port, running_nginx
 from tests.operations.stub_api import FILE_HEADERS, Recorded, running_stub
 
@@ -207,3 +209,81 @@ def test_access_log_has_the_path_without_its_query(proxy: Proxy) -> None:
 def test_compose_gives_the_proxy_the_limit_of_the_service() -> None:
     limit_bytes = Settings.model_fields["MAX_UPLOAD_SIZE"].default + MIB
     assert f"MEDIA_MAX_BODY:-{limit_bytes}" in Path("docker-compose.yml").read_text()
+
+
+# -- limits per client -------------------------------------------------------------------------------------------------
+
+# The address of the client is what the request says, as behind another proxy.
+FROM_HEADER = "set_real_ip_from 127.0.0.1; real_ip_header X-Test-Client;"
+
+
+@pytest.fixture
+def proxy_with_clients(api: Recorded) -> Iterator[Proxy]:
+    with running_nginx(api=f"127.0.0.1:{api.port}", max_body_bytes=LIMIT, http_lines=FROM_HEADER) as running:
+        yield running
+
+
+def probes_of(proxy: Proxy, addresses: list[str]) -> list[int]:
+    with httpx.Client(base_url=proxy.url) as http:
+        return [http.get("/readyz", headers={"X-Test-Client": address}).status_code for address in addresses]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "2001:db8:1:2:{}::1",
+        "2001:db8:1:2::{}",
+        "2001:db8:1::{}",
+        "2001:db8::{}",
+        "2001::1:0:0:0:{}",
+        "2001::9:8:7:6:{}",
+    ],
+)
+def test_one_ipv6_network_is_one_client(proxy_with_clients: Proxy, network: str) -> None:
+    statuses = probes_of(proxy_with_clients, [network.format(f"{number:x}") for number in range(1, 31)])
+    assert statuses[:11] == [200] * 11
+    assert statuses.count(429) >= 15
+    assert probes_of(proxy_with_clients, ["2001:db8:ffff:2::1", "2001:db8:ffff:3::1", "192.0.2.1"]) == [200] * 3
+
+
+def test_a_client_that_probes_too_often_is_told_so_in_our_words(proxy_with_clients: Proxy) -> None:
+    assert 429 in probes_of(proxy_with_clients, ["192.0.2.7"] * 30)
+    reply = httpx.get(f"{proxy_with_clients.url}/readyz", headers={"X-Test-Client": "192.0.2.7"})
+    assert (reply.status_code, reply.json()["code"], reply.headers["retry-after"]) == (429, "too_many_requests", "1")
+
+
+def test_requests_of_one_address_at_once_have_a_limit_that_is_nobody_elses(proxy_with_clients: Proxy) -> None:
+    head = "POST /slow HTTP/1.1\r\nHost: x\r\nX-Test-Client: {}\r\nContent-Length: 9\r\n\r\n"
+    with ExitStack() as stack:
+
+        def begin(address: str) -> RawConnection:
+            connection = stack.enter_context(raw_connection(proxy_with_clients.port))
+            connection.send(head.format(address).encode())
+            return connection
+
+        held = [begin("192.0.2.1") for _ in range(256)]
+        refused = begin("192.0.2.1").read_response()
+        assert (refused.status, refused.json["code"]) == (429, "too_many_requests")
+        assert not any(connection.has_input() for connection in held)
+        other = begin("192.0.2.2")
+        other.send(b"123456789")
+        assert other.read_response().status == 200
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics%0a", "/metrics/", "/metrics%00", "/./metrics"])
+async def test_no_spelling_of_the_metrics_gets_through(client: httpx.AsyncClient, api: Recorded, path: str) -> None:
+    api.path = "nothing"
+    reply = await client.get(path)
+    assert reply.status_code in {400, 404}
+    assert api.path == "nothing"
+
+
+@pytest.mark.parametrize("end", ["%0a", "%0d%0a"])
+async def test_a_file_has_one_address_and_the_service_judges_every_other(
+    client: httpx.AsyncClient, api: Recorded, end: str
+) -> None:
+    await client.get(f"/api/v1/media/files/2026/11/a.png{end}")
+    assert api.path.startswith("/api/v1/media/files/2026/11/a.png")
+    api.path = "nothing"
+    assert (await client.get("/api/v1/media/files/2026/11/a.png")).content == BYTES
+    assert api.path == "nothing"
