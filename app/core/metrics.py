@@ -23,18 +23,21 @@ from prometheus_client import (
     values,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.mmap_dict import MmapedDict
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.core.logging import get_logger
 from app.core.media_types import MediaType, Processor
-from app.core.metrics_directory import claimed_directory, dead_processes, reserve_room, running_directory
+from app.core.metrics_directory import claimed_directory, reserve_room, running_directory
+from app.core.metrics_ended import fold_ended, reading
 
 log = get_logger(__name__)
 
 # The library reads this variable by itself, also in server processes that are spawned later; that is the way to tell
 # them. We only set it.
 _DIRECTORY_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-_FILE_KINDS = ("counter", "histogram", "gauge_livesum", "gauge_mostrecent")
+_LASTING_KINDS = ("counter", "histogram", "gauge_mostrecent")
+_FILE_KINDS = (*_LASTING_KINDS, "gauge_livesum")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _BYTES = (1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000)
@@ -242,11 +245,14 @@ def render_metrics() -> tuple[bytes, str]:
     """
     registry = _here.metrics.registry
     if _here.directory is not None:
-        for pid in dead_processes(_here.directory):
-            # A killed process could not take back its share of the gauges; its counters stay, as they must not fall.
-            mark_process_dead(pid, str(_here.directory))  # type: ignore[no-untyped-call]
+        try:
+            fold_ended(_here.directory, kinds=_LASTING_KINDS, values=MmapedDict)
+        except OSError as exc:
+            log.warning("metrics.files_of_ended_processes_kept", cause=repr(exc))
         registry = CollectorRegistry()
-        MultiProcessCollector(registry, str(_here.directory))  # type: ignore[no-untyped-call]
+        with reading(_here.directory):
+            MultiProcessCollector(registry, str(_here.directory))  # type: ignore[no-untyped-call]
+            return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
     return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 import httptools
 from uvicorn import Config, Server
 from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
+from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -28,10 +29,10 @@ from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
 from app.core.uploads.body_room import EXTENSION
 from app.server.gathering import GatheringTransport
-from app.server.lifespan import PlainLifespan
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
 from app.server.room_reader import WORTHWHILE_BYTES, RoomReader
+from app.server.start_failure import words_of_failure
 
 _MAX_PIPELINED: Final = 8
 _LINGER_S: Final = 2.0
@@ -67,7 +68,16 @@ class MediaConfig(Config):
 
     def load(self) -> None:
         super().load()
-        self.lifespan_class = PlainLifespan
+        self.lifespan_class = _PlainLifespan
+
+
+class _PlainLifespan(LifespanOn):
+    """Logs a failed start in words; Starlette gives a traceback, while it handles the error."""
+
+    async def send(self, message: LifespanSendMessage) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            message["message"] = words_of_failure(message["message"])
+        await super().send(message)
 
 
 class MediaHttpProtocol(HttpToolsProtocol):

@@ -79,6 +79,23 @@ def test_killed_process_takes_its_share_of_the_gauges_along_but_not_its_counts(t
         assert merged["media_sandbox_workers"] == 0
 
 
+def test_files_of_ended_processes_go_and_their_numbers_stay(tmp_path: Path) -> None:
+    request = 'media_http_request_duration_seconds_bucket{le="0.025",method="GET",route="/healthz",status="2xx"}'
+    with metrics.serving(tmp_path):
+        samples()
+        (run,) = tmp_path.iterdir()
+        files = {path.name for path in run.glob("*.db")}
+        for number in (1, 2, 3):
+            with process(_SERVER, str(number)) as running:
+                running.kill()
+                running.wait(10)
+            merged = samples()
+            assert (merged[UPLOADED], merged[request]) == (sum(range(number + 1)), number)
+            assert merged[STORED] == number  # the latest word
+        ended = {"counter_ended.db", "histogram_ended.db", "gauge_mostrecent_ended.db"}
+        assert {path.name for path in run.glob("*.db")} == files | ended
+
+
 def test_each_run_starts_from_zero_and_leaves_nothing(tmp_path: Path) -> None:
     for _ in range(2):
         with metrics.serving(tmp_path):
