@@ -30,6 +30,7 @@ from app.core.processing.av.av_container import (
 from app.core.processing.av.av_duration import PlayedSpan, header_seconds
 from app.core.processing.av.av_packets import CpuBudget, PacketWalk, audio_frames
 from app.core.processing.av.cover_art import CoverArt
+from app.core.processing.av.ogg_duration import ogg_seconds
 from app.core.processing.contract import Job, JsonObject, ProcessedFile, Waveform
 
 _HEAD_BYTES = 512
@@ -40,6 +41,10 @@ _STRETCH_PACKETS = 24
 _WARM_UP_PACKETS = 8
 """After a gap a decoder lacks what it remembers of the packets before, and its first output rings (MP3: up to five)."""
 _HEADER_TOLERANCE_S = 0.1
+_PAGES_CPU_S = 2.0
+_BARE_FRAMES, _TAGGED_FRAMES = frozenset({"mp3", "aac"}), frozenset({"mp3"})
+_MOST_PADDING_S = 0.4
+"""What an encoder adds before and behind the sound and a decoder leaves out: 2.7 frames of LAME, at 8 kHz."""
 _DRAWN_ASPECT = 2
 
 
@@ -64,7 +69,7 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     with open_container(job.source, demuxer=demuxer) as container:
         stream = _main_stream(container)
         tags = av_tags.audio_tags(container.metadata, stream.metadata)
-        heard = _listen(container, stream, demuxer=demuxer)
+        heard = _listen(job.source, container, stream, demuxer=demuxer)
         facts = _facts(stream, heard, demuxer=demuxer) | tags
     cover = heard.cover.image(max_pixels=job.options.max_image_pixels)
     picture = cover or _drawn(job, heard.peaks)
@@ -89,13 +94,14 @@ def _main_stream(container: InputContainer) -> AudioStream:
     return next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
 
 
-def _listen(container: InputContainer, stream: AudioStream, *, demuxer: str) -> _Heard:
+def _listen(path: str, container: InputContainer, stream: AudioStream, *, demuxer: str) -> _Heard:
     """One walk through the file: its true length, its peaks, its cover."""
-    header_s = header_seconds(container)
+    header_s = header_seconds(container) if demuxer != "ogg" else ogg_seconds(path, budget=CpuBudget(_PAGES_CPU_S))
     meter = waveform.PeakMeter(expected_samples=int(min(header_s or 0.0, _WHOLE_UP_TO_S) * sample_rate(stream)))
     part = max(1, round((header_s or 0.0) / _WHOLE_UP_TO_S))
     covers = {picture.index: picture for picture in attached_pictures(container)}
     span, art, decoding, is_whole = PlayedSpan(), CoverArt(), CpuBudget(_DECODE_CPU_S), can_decode(stream)
+    decoded_s = 0.0
     if is_whole:
         prepare_decoder(stream)
     walk = PacketWalk(container, stream, *covers.values(), budget=CpuBudget(_WALK_CPU_S))
@@ -107,19 +113,33 @@ def _listen(container: InputContainer, stream: AudioStream, *, demuxer: str) -> 
         place = number % (_STRETCH_PACKETS * part)
         if is_whole and (part == 1 or place < _WARM_UP_PACKETS + _STRETCH_PACKETS):
             for frame in audio_frames(stream, packet):
+                decoded_s += frame.samples / frame.sample_rate
                 if part == 1 or place >= _WARM_UP_PACKETS:
                     meter.add(frame)
             is_whole = place != 0 or not decoding.is_spent
-    duration_s = _settled(header_s, span.seconds if walk.is_complete else None, is_estimate=demuxer == "aac")
+    duration_s = _settled(
+        header_s,
+        span.seconds if walk.is_complete else None,
+        decoded_s if is_whole and part == 1 else None,
+        demuxer=demuxer,
+    )
     bit_rate = round(span.size_bytes * 8 / duration_s) if duration_s and walk.is_complete else None
     return _Heard(duration_s, bit_rate, meter.waveform(decoded_part=part) if is_whole else None, art)
 
 
-def _settled(header_s: float | None, walked_s: float | None, *, is_estimate: bool) -> float | None:
-    """The header's duration when the packets agree with it, for it knows of the padding that encoders add."""
+def _settled(header_s: float | None, walked_s: float | None, decoded_s: float | None, *, demuxer: str) -> float | None:
+    """The header's duration when the packets agree with it, for it knows of the padding that encoders add.
+
+    Rows of bare frames have no header, or one that an encoder's tag only estimates: there the decoder knows better.
+    """
+    if demuxer == "ogg" and header_s is not None:
+        return header_s
     if header_s is None or walked_s is None:
         return walked_s or header_s
-    return walked_s if is_estimate or abs(header_s - walked_s) > _HEADER_TOLERANCE_S else header_s
+    if demuxer in _BARE_FRAMES:
+        heard_s = header_s if decoded_s is None and demuxer in _TAGGED_FRAMES else decoded_s
+        return heard_s if heard_s and 0 <= walked_s - heard_s <= _MOST_PADDING_S else walked_s
+    return walked_s if abs(header_s - walked_s) > _HEADER_TOLERANCE_S else header_s
 
 
 def _facts(stream: AudioStream, heard: _Heard, *, demuxer: str) -> JsonObject:
