@@ -17,13 +17,21 @@ from tests.fixtures.sniff_files import (
     film,
     id3_tag,
     iso_file,
+    moving_picture,
     mp3_frames,
     ogg_page,
     picture,
+    rebranded,
+    webm,
+    with_wide_sizes,
 )
 
 IMAGE, VIDEO, AUDIO, DOCUMENT = MediaType.IMAGE, MediaType.VIDEO, MediaType.AUDIO, MediaType.DOCUMENT
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>'
+TYPE, VERSIONS = (
+    b"\x42\x82\x84webm",
+    b"\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x87\x81\x02\x42\x85\x81\x02",
+)
 OPUS, THEORA = b"OpusHead\x01\x02" + bytes(9), b"\x80theora\x03\x02" + bytes(33)
 
 ACCEPTED = {
@@ -50,6 +58,10 @@ ACCEPTED = {
     ),
     "MP4": (film("mp4", video="mpeg4", audio="aac"), "a.mp4", VIDEO, "video/mp4"),
     "M4V": (film("mp4", video="mpeg4"), "a.m4v", VIDEO, "video/mp4"),
+    "MP4 of an unknown brand": (rebranded(film("mp4", video="mpeg4", audio="aac")), "a.mp4", VIDEO, "video/mp4"),
+    "QuickTime of an unknown brand": (rebranded(film("mov", video="mpeg4")), "a.mov", VIDEO, "video/quicktime"),
+    "M4A of an unknown brand": (rebranded(film("ipod", audio="aac")), "a.m4a", AUDIO, "audio/mp4"),
+    "AVIF of an unknown brand": (rebranded(picture("AVIF"), keep=True), "a.avif", IMAGE, "image/avif"),
     "3GPP that also is an MP4": (film("3gp", video="mpeg4"), "a.mp4", VIDEO, "video/mp4"),
     "MP4 of sound": (film("mp4", audio="aac"), "a.mp4", AUDIO, "audio/mp4"),
     "M4A": (film("ipod", audio="aac"), "a.m4a", AUDIO, "audio/mp4"),
@@ -59,6 +71,22 @@ ACCEPTED = {
     "AVI": (film("avi", video="mpeg4"), "a.avi", VIDEO, "video/x-msvideo"),
     "WebM": (film("webm", video="libvpx"), "a.webm", VIDEO, "video/webm"),
     "WebM of sound": (film("webm", audio="libopus"), "a.webm", AUDIO, "audio/webm"),
+    "WebM whose type is the last thing in its head": (webm(VERSIONS + TYPE), "a.webm", VIDEO, "video/webm"),
+    "WebM whose type comes first": (webm(TYPE + VERSIONS), "a.webm", VIDEO, "video/webm"),
+    "WebM whose head has gaps": (webm(b"\xec\x84" + bytes(4) + TYPE + VERSIONS), "a.webm", VIDEO, "video/webm"),
+    "WebM with long sizes": (
+        webm(b"\x42\x82\x01" + bytes(6) + b"\x04webm" + VERSIONS, size_bytes=8),
+        "a.webm",
+        VIDEO,
+        "video/webm",
+    ),
+    "WebM with a padded type": (webm(b"\x42\x82\x40\x08webm" + bytes(4) + VERSIONS), "a.webm", VIDEO, "video/webm"),
+    "WebM with a gap of 300 bytes": (
+        webm(b"\xec\x41\x2c" + bytes(300) + TYPE + VERSIONS, size_bytes=2),
+        "a.webm",
+        VIDEO,
+        "video/webm",
+    ),
     "MPEG program stream": (film("mpeg", video="mpeg1video"), "a.mpeg", VIDEO, "video/mpeg"),
     "MPEG video stream": (film("mpeg1video", video="mpeg1video"), "a.mpg", VIDEO, "video/mpeg"),
     "MPEG transport stream": (film("mpegts", video="mpeg2video"), "a.mpg", VIDEO, "video/mpeg"),
@@ -72,6 +100,8 @@ ACCEPTED = {
     "AAC": (film("adts", audio="aac"), "a.aac", AUDIO, "audio/aac"),
     "AAC behind a tag": (id3_tag(64) + adts_frames(), "a.aac", AUDIO, "audio/aac"),
     "WAV": (film("wav", audio="pcm_s16le"), "a.wav", AUDIO, "audio/wav"),
+    "WAV of 64 bits": (with_wide_sizes(film("wav", audio="pcm_s16le"), b"RF64"), "a.wav", AUDIO, "audio/wav"),
+    "Broadcast WAV of 64 bits": (with_wide_sizes(film("wav", audio="pcm_s16le"), b"BW64"), "a.wav", AUDIO, "audio/wav"),
     "Ogg Opus": (film("ogg", audio="libopus"), "a.opus", AUDIO, "audio/ogg"),
     "Ogg FLAC": (film("ogg", audio="flac"), "a.ogg", AUDIO, "audio/ogg"),
     "Ogg Vorbis": (ogg_page(b"\x01vorbis" + bytes(23)), "a.oga", AUDIO, "audio/ogg"),
@@ -215,6 +245,30 @@ UNSUPPORTED = {
     ),
     "program as PDF": (WINDOWS_PROGRAM, "a.pdf", DOCUMENT, "a Windows program"),
     "Matroska": (film("matroska", video="mpeg4"), "a.webm", VIDEO, "a Matroska file"),
+    "H.264 that a browser calls WebM": (
+        film("matroska", video="libx264", audio="libopus"),
+        "a.webm",
+        VIDEO,
+        "a Matroska file with H.264 and Opus, not WebM",
+    ),
+    "H.264 that says it is WebM": (
+        film("matroska", video="libx264").replace(b"matroska", b"webm" + bytes(4)),
+        "a.webm",
+        VIDEO,
+        "a Matroska file with H.264, not WebM",
+    ),
+    "Matroska whose title is webm": (
+        webm(b"\x42\x82\x88matroska\xec\x87\x42\x82\x84webm"),
+        "a.webm",
+        VIDEO,
+        "Matroska",
+    ),
+    "AVIF as MP4": (rebranded(picture("AVIF")), "a.mp4", VIDEO, "a picture under the brand"),
+    "AVIF as MP4 of a known brand": (rebranded(picture("AVIF"), b"isom"), "a.mp4", VIDEO, "a picture under the brand"),
+    "moving AVIF as MP4": (rebranded(moving_picture("AVIF"), b"isom"), "a.mp4", VIDEO, "a picture under the brand"),
+    "moving AVIF of an unknown brand": (rebranded(moving_picture("AVIF")), "a.mov", VIDEO, "a picture under the brand"),
+    "unknown brand without anything": (iso_file(b"zzzz", b"zzzz"), "a.mp4", VIDEO, "an MPEG-4 file of an unknown kind"),
+    "BW64 of something else": (b"BW64\xff\xff\xff\xffAVI " + bytes(64), "a.avi", VIDEO, "in no format"),
     "Ogg video": (ogg_page(THEORA) + ogg_page(OPUS), "a.ogg", AUDIO, "an Ogg video"),
     "3GPP": (iso_file(b"3gp5", b"3gp5"), "a.mp4", VIDEO, "a 3GPP video"),
     "tag without sound": (id3_tag(64) + b"nothing here", "a.mp3", AUDIO, "an ID3 tag without MPEG audio"),

@@ -26,6 +26,9 @@ _FOREIGN = (
 # QuickTime is older than the ftyp box: its files begin with any of these.
 _QUICKTIME_BOXES = {b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"}
 
+UNKNOWN = "an MPEG-4 file of an unknown kind"
+"""The label of brands that nobody knows (cameras make up their own); there may be a film or a sound in it."""
+
 _MP4_TYPES = ("video/mp4", "audio/mp4")
 _QUICKTIME_TYPES = ("video/quicktime",)
 
@@ -34,7 +37,7 @@ def recognise(head: bytes, *, size_bytes: int) -> tuple[str, tuple[str, ...]] | 
     """Label and MIME types of a file of this family, None for every other file.
 
     A file may claim several brands: the major one names it, and it may be everything that its compatible brands say
-    (a phone's `.mp4` whose major brand is `3gp4` and that lists `isom`).
+    (a phone's `.mp4` whose major brand is `3gp4` and that lists `isom`). Brands prove nothing about the inside.
     Source: ISO/IEC 14496-12 section 4.3, 23008-12 section 10, AV1 Image File Format section 7, QuickTime File Format.
     """
     if len(head) < 12:
@@ -43,7 +46,13 @@ def recognise(head: bytes, *, size_bytes: int) -> tuple[str, tuple[str, ...]] | 
     if kind == b"ftyp" and 16 <= box_bytes <= _MAX_FTYP_BYTES:
         major = head[8:12]
         compatible = {head[at : at + 4] for at in range(16, min(box_bytes, len(head)) - 3, 4)}
-        return _picture(major, compatible) or _film(major, compatible) or _foreign(major)
+        return (
+            _picture(major, compatible)
+            or _film(major, compatible)
+            or _foreign(major)
+            or _picture_among(compatible)
+            or (UNKNOWN, _MP4_TYPES + _QUICKTIME_TYPES)
+        )
     if kind in _QUICKTIME_BOXES and (8 <= box_bytes <= size_bytes or (kind == b"mdat" and box_bytes <= 1)):
         return "a QuickTime movie", _QUICKTIME_TYPES
     return None
@@ -57,6 +66,13 @@ def _picture(major: bytes, compatible: set[bytes]) -> tuple[str, tuple[str, ...]
     return None
 
 
+def _picture_among(compatible: set[bytes]) -> tuple[str, tuple[str, ...]] | None:
+    """What a file is whose own brand nobody knows, but which says that readers of pictures can read it."""
+    if compatible & _AVIF:
+        return "an AVIF image", ("image/avif",)
+    return ("a HEIC image", ("image/heic",)) if compatible & (_HEIC | _HEIF_OF_ANY_CODEC) else None
+
+
 def _film(major: bytes, compatible: set[bytes]) -> tuple[str, tuple[str, ...]] | None:
     brands = {major} | compatible
     is_mp4, is_quicktime = bool(brands & _MP4), bool(brands & _QUICKTIME)
@@ -66,6 +82,5 @@ def _film(major: bytes, compatible: set[bytes]) -> tuple[str, tuple[str, ...]] |
     return label, (_MP4_TYPES if is_mp4 else ()) + (_QUICKTIME_TYPES if is_quicktime else ())
 
 
-def _foreign(major: bytes) -> tuple[str, tuple[str, ...]]:
-    named = next((label for brand, label in _FOREIGN if major.startswith(brand)), None)
-    return named or "an MPEG-4 file of an unknown kind", ()
+def _foreign(major: bytes) -> tuple[str, tuple[str, ...]] | None:
+    return next(((label, ()) for brand, label in _FOREIGN if major.startswith(brand)), None)

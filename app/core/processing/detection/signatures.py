@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 
 from app.core.media_types import MediaType, by_mime_type
-from app.core.processing.detection import iso_media, ogg_pages
+from app.core.processing.detection import ebml, iso_media, ogg_pages
 
 HEAD_BYTES = 64 * 1024
 
@@ -35,11 +35,15 @@ _PDF = Content("a PDF document", ("application/pdf",))
 _MPEG_PS = Content("an MPEG video", ("video/mpeg",), "mpeg")
 _MPEG_ES = Content("an MPEG video", ("video/mpeg",), "mpegvideo")
 _MPEG_TS = Content("an MPEG transport stream", ("video/mpeg",), "mpegts")
+MATROSKA = Content("a Matroska file")
 _WEBM = Content("a WebM file", ("video/webm", "audio/webm"), "matroska")
 _OGG_AUDIO = Content("an Ogg audio file", ("audio/ogg",))
+_WAV = Content("a WAV audio file", ("audio/wav",))
+# RF64 and its successor BW64 are WAV with sizes of 64 bits (EBU Tech 3306, ITU-R BS.2088).
+_RIFF_FORMS = (b"RIFF", b"RF64", b"BW64")
 _RIFF = {
     b"AVI ": Content("an AVI video", ("video/x-msvideo",), "avi"),
-    b"WAVE": Content("a WAV audio file", ("audio/wav",)),
+    b"WAVE": _WAV,
     b"WEBP": Content("a WebP image", ("image/webp",)),
 }
 
@@ -148,19 +152,21 @@ def _iso_media(head: bytes, size_bytes: int) -> Content | None:
 
 
 def _riff(head: bytes, _size_bytes: int) -> Content | None:
-    if head[:4] != b"RIFF" or len(head) < 12:
+    if head[:4] not in _RIFF_FORMS or len(head) < 12:
         return None
-    return _RIFF.get(head[8:12], Content("a RIFF file of an unknown kind"))
+    found = _RIFF.get(head[8:12])
+    if head[:4] != b"RIFF" and found is not _WAV:
+        return None
+    return found or Content("a RIFF file of an unknown kind")
 
 
 def _matroska(head: bytes, _size_bytes: int) -> Content | None:
-    if head[:4] != b"\x1a\x45\xdf\xa3":
+    if not head.startswith(ebml.SIGNATURE):
         return None
-    # DocType is element 0x4282 of the EBML header, which is a few dozen bytes long (RFC 8794 section 11.2.4).
-    doc_type = re.search(rb"\x42\x82(?:[\x81-\xff]|\x40.)([a-z]+)\x00*", head[:256], re.DOTALL)
-    if doc_type is not None and doc_type[1] == b"webm":
+    found = ebml.doc_type(head)
+    if found == b"webm":
         return _WEBM
-    return Content("a Matroska file" if doc_type is not None and doc_type[1] == b"matroska" else "an EBML file")
+    return MATROSKA if found == b"matroska" else Content("an EBML file")
 
 
 def _ogg(head: bytes, _size_bytes: int) -> Content | None:

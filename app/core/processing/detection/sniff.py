@@ -15,10 +15,11 @@ from app.core.media_types import (
     by_mime_type,
     extension_of,
 )
-from app.core.processing.av.av_container import probe_streams
+from app.core.processing.av.av_container import StreamFacts, probe_streams
 from app.core.processing.contract import Job, ProcessingOptions
-from app.core.processing.detection import libmagic, mpeg_audio, signatures, xml_root
-from app.core.processing.detection.signatures import OLE, ZIP, Content
+from app.core.processing.detection import iso_media, libmagic, mpeg_audio, signatures, xml_root
+from app.core.processing.detection.iso_boxes import FILM_HANDLERS, track_handlers
+from app.core.processing.detection.signatures import MATROSKA, OLE, ZIP, Content
 from app.core.processing.documents import charset, ooxml
 from app.core.processing.documents.ole import open_compound
 
@@ -32,6 +33,14 @@ _MPEG_AUDIO = Content("an MPEG audio file", ("audio/mpeg",))
 _AAC = Content("an AAC audio file", ("audio/aac",))
 _SVG = Content("an SVG image", ("image/svg+xml",))
 _UNKNOWN = Content("in no format that this service knows")
+
+_DEMUXER_OF_MATROSKA = "matroska"
+# What WebM may hold, and what nobody can name.
+_WEBM_CODECS = frozenset({"vp8", "vp9", "av1", "opus", "vorbis", "unknown"})
+_CODEC_NAMES = {
+    **{"h264": "H.264", "hevc": "HEVC", "vp8": "VP8", "vp9": "VP9", "av1": "AV1", "mpeg4": "MPEG-4"},
+    **{"opus": "Opus", "vorbis": "Vorbis", "aac": "AAC", "mp3": "MP3", "flac": "FLAC", "unknown": "an unknown codec"},
+}
 
 _MAIN_PARTS = (
     (ooxml.DOCX, _WORD),
@@ -87,12 +96,8 @@ def _content_of(path: Path, size_bytes: int, extension: str, options: Processing
     with path.open("rb") as file:
         head = file.read(signatures.HEAD_BYTES)
     found = signatures.recognise(head, size_bytes=size_bytes)
-    if found is ZIP:
-        return _inside_zip(path, extension, options)
-    if found is OLE:
-        return _inside_compound(path, extension)
     if found is not None:
-        return found
+        return _looked_into(found, path, extension, options)
     if extension == "svg" and xml_root.is_svg(head):
         return _SVG
     return _without_signature(path, head, size_bytes)
@@ -110,6 +115,41 @@ def _without_signature(path: Path, head: bytes, size_bytes: int) -> Content:
     if foreign is not None:
         return Content(foreign)
     return _MPEG_AUDIO if mpeg_audio.recognise_after_junk(path) else _UNKNOWN
+
+
+def _looked_into(found: Content, path: Path, extension: str, options: ProcessingOptions) -> Content:
+    """Containers whose first bytes do not tell what they hold."""
+    if found is ZIP:
+        return _inside_zip(path, extension, options)
+    if found is OLE:
+        return _inside_compound(path, extension)
+    if found is MATROSKA:
+        return _inside_matroska(path)
+    return _inside_iso_media(path, found) if found.demuxer == "mov" else found
+
+
+def _inside_iso_media(path: Path, found: Content) -> Content:
+    handlers = track_handlers(path)
+    if handlers & FILM_HANDLERS:
+        return found
+    if b"pict" in handlers:
+        return Content("a picture under the brand of a film")
+    # Without tracks a film of a known kind is damaged, which is for its reader to say.
+    return Content(iso_media.UNKNOWN) if found.label == iso_media.UNKNOWN else found
+
+
+def _inside_matroska(path: Path) -> Content:
+    """Browsers record H.264 into Matroska and call it WebM, so the sentence says what makes the difference."""
+    try:
+        facts = probe_streams(str(path), demuxer=_DEMUXER_OF_MATROSKA)
+    except InvalidUpload:
+        return MATROSKA
+    return Content(_matroska_label(facts))
+
+
+def _matroska_label(facts: StreamFacts) -> str:
+    codecs = [_CODEC_NAMES.get(name, name) for name in dict.fromkeys(facts.video_codecs + facts.audio_codecs)]
+    return f"a Matroska file with {' and '.join(codecs[:4])}, not WebM (VP8, VP9 or AV1 with Opus or Vorbis)"
 
 
 def _inside_zip(path: Path, extension: str, options: ProcessingOptions) -> Content:
@@ -175,6 +215,8 @@ def _ending(extension: str) -> str:
 
 def _check_streams(path: Path, content: Content, file_type: FileType) -> None:
     facts = probe_streams(str(path), demuxer=content.demuxer or "")
+    if content.demuxer == _DEMUXER_OF_MATROSKA and not _WEBM_CODECS.issuperset(facts.video_codecs + facts.audio_codecs):
+        raise UnsupportedFileType(f"The content is {_matroska_label(facts)}, which is not supported.")
     if file_type.media_type is MediaType.VIDEO and not facts.has_video:
         raise FileTypeMismatch(f"The content is {content.label} that contains no video, but media_type says 'video'.")
     if file_type.media_type is MediaType.AUDIO and facts.has_video:
