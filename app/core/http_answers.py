@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from app.core.request_ids import HEADER as REQUEST_ID
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -34,11 +36,12 @@ def error_body(refusal: Refusal) -> bytes:
     return json.dumps({"detail": refusal.detail, "code": refusal.code}).encode()
 
 
-def error_headers(refusal: Refusal, *, body_bytes: int) -> list[tuple[bytes, bytes]]:
+def error_headers(refusal: Refusal, *, body_bytes: int, request_id: str) -> list[tuple[bytes, bytes]]:
     """The header fields of that answer, in lower case; it is never cached and the connection ends with it."""
     return [
         (b"content-type", b"application/json"),
         (b"content-length", str(body_bytes).encode()),
+        (REQUEST_ID, request_id.encode()),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"connection", b"close"),
@@ -46,10 +49,11 @@ def error_headers(refusal: Refusal, *, body_bytes: int) -> list[tuple[bytes, byt
     ]
 
 
-def render(refusal: Refusal, *, default_headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+def render(refusal: Refusal, *, default_headers: Iterable[tuple[bytes, bytes]], request_id: str) -> bytes:
     """The whole HTTP/1.1 response (RFC 9112 section 4). `default_headers` are the server's own, such as Date."""
     body = error_body(refusal)
+    headers = error_headers(refusal, body_bytes=len(body), request_id=request_id)
     phrase = HTTPStatus(refusal.status).phrase
     lines = [f"HTTP/1.1 {refusal.status} {phrase}".encode()]
-    lines += [name + b": " + value for name, value in (*default_headers, *error_headers(refusal, body_bytes=len(body)))]
+    lines += [name + b": " + value for name, value in (*default_headers, *headers)]
     return b"\r\n".join([*lines, b"", body])

@@ -4,6 +4,7 @@ uvicorn writes both apart: two system calls and two packets for a small answer, 
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 _JOINED_BYTES: Final = 64 * 1024
@@ -14,10 +15,14 @@ _INTERIM: Final = b"HTTP/1.1 1"
 class GatheringTransport(asyncio.Transport):
     """What one answer writes to: holds its first write, the head, back for the next one or the loop's next turn."""
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, *, on_close: Callable[[], None]
+    ) -> None:
+        """on_close: how the connection is ended when this answer is its last one."""
         super().__init__()
         self._transport = transport
         self._loop = loop
+        self._on_close = on_close
         self._head: bytes | None = None
         self._has_begun = False
         self._turn: asyncio.Handle | None = None
@@ -34,9 +39,9 @@ class GatheringTransport(asyncio.Transport):
             self._turn = self._loop.call_soon(self._flush)
 
     def close(self) -> None:
-        """Send what is held, then close."""
+        """Send what is held, then end the connection."""
         self._flush()
-        self._transport.close()
+        self._on_close()
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

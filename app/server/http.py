@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 import httptools
 from uvicorn import Config, Server
-from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGIReceiveEvent, ASGISendCallable, Scope
+from uvicorn._types import ASGI3Application
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
@@ -27,16 +27,15 @@ from app.core.http_answers import (
 )
 from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
-from app.core.uploads.body_room import EXTENSION
+from app.core.request_ids import request_id_of
 from app.server.gathering import GatheringTransport
+from app.server.lingering import LINGERING_CONNECTIONS, Linger, LingeringConnections
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
 from app.server.room_reader import WORTHWHILE_BYTES, RoomReader
 from app.server.start_failure import words_of_failure
 
 _MAX_PIPELINED: Final = 8
-_LINGER_S: Final = 2.0
-_LINGERING_CONNECTIONS: Final = 64
 _DRAIN_NOTICE_S: Final = 1.0
 _CANCEL_S: Final = 2.0
 
@@ -63,6 +62,7 @@ class MediaConfig(Config):
             workers=settings.WORKERS,
         )
         self.limits = ConnectionLimits.of(settings)
+        self.lingering = LingeringConnections()
         self.grace_s = settings.SHUTDOWN_GRACE_S
         self.drain_notice_s = min(_DRAIN_NOTICE_S, settings.SHUTDOWN_GRACE_S / 5)
 
@@ -100,7 +100,8 @@ class MediaHttpProtocol(HttpToolsProtocol):
         self._in_body = False
         self._answering: RequestResponseCycle | None = None
         self._head_deadline = Deadline(self.loop, self._limits.header_timeout_s, self._head_is_late)
-        self._linger_deadline = Deadline(self.loop, _LINGER_S, self._abort)
+        self._linger = Linger(self.loop, config.lingering, max_bytes=self._limits.linger_bytes)
+        self._is_ending = False
         self._body_watch = BodyWatch(
             self.loop,
             self._limits,
@@ -116,7 +117,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._write_watch = WriteWatch(self.loop, transport, self._limits.send_timeout_s)
         excess = len(self.connections) - self._limits.max_connections
-        if excess > _LINGERING_CONNECTIONS:
+        if excess > LINGERING_CONNECTIONS:
             transport.abort()
         elif excess > 0:
             self._refuse(TOO_MANY_CONNECTIONS)
@@ -124,7 +125,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
             self._head_deadline.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for watch in (self._head_deadline, self._linger_deadline, self._body_watch, self._write_watch):
+        for watch in (self._head_deadline, self._linger, self._body_watch, self._write_watch):
             if watch is not None:
                 watch.stop()
         self._write_watch = None
@@ -136,6 +137,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
         # Replaces uvicorn's: any byte would stop its keep-alive timer, and a bad request would be answered in the
         # middle of the response before it.
         if self._is_deaf:
+            self._linger.heard(len(data))
             return
         self._body_watch.heard()
         was_in_head, was_in_body = self._in_head, self._in_body
@@ -160,8 +162,14 @@ class MediaHttpProtocol(HttpToolsProtocol):
             self._body_watch.begin()
 
     def shutdown(self) -> None:
-        super().shutdown()
-        self._watch_writes()
+        self._is_ending = True
+        if self._linger.is_running:
+            self._linger.hasten()
+        elif self._in_body and self.cycle.response_complete:
+            self._close_gently()
+        else:
+            super().shutdown()
+            self._watch_writes()
 
     # -- a body that is read past the parser -----------------------------------------------------------------------
 
@@ -180,6 +188,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
 
     def body_came(self, length: int) -> None:
         self._body_watch.heard()
+        self._linger.heard(length)
         self._meter.body_bytes += length
 
     def body_ended(self) -> None:
@@ -240,9 +249,9 @@ class MediaHttpProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cycle
-        cycle.transport = GatheringTransport(self.transport, self.loop)
+        cycle.transport = GatheringTransport(self.transport, self.loop, on_close=lambda: self._close_after(cycle))
         if cycle is self.cycle and cycle.more_body and self._may_pass_parser():
-            app = _with_room(app, RoomReader(self, cycle, self.loop))
+            app = cast("ASGI3Application", RoomReader(self, cycle, self.loop).around(app))
         task = self.loop.create_task(cycle.run_asgi(app))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -255,6 +264,8 @@ class MediaHttpProtocol(HttpToolsProtocol):
             return
         # Not left to uvicorn: its setting is a whole number of seconds, and a head that has begun has less time.
         self._unset_keepalive_if_required()
+        if self._is_deaf:
+            return  # that was the last answer
         if self._in_head:
             self._head_deadline.start()
         else:
@@ -267,12 +278,20 @@ class MediaHttpProtocol(HttpToolsProtocol):
         """Answer as soon as no other answer is in the way, and end the connection."""
         self._is_deaf = True
         self.pipeline.clear()
-        log.info("connection.refused", status=refusal.status, code=refusal.code, client=str(self.client))
+        request_id = self._request_id()
+        log.info(
+            "connection.refused",
+            status=refusal.status,
+            code=refusal.code,
+            client=str(self.client),
+            request_id=request_id,
+        )
         answering = self._answering if self._is_answering() else None
         if answering is None and self._in_body:
-            self._close()  # the rest of a body whose request has its answer: a second one would confuse the client
+            # The rest of a body whose request has its answer: a second one would confuse the client.
+            self._close_gently()
         elif answering is None:
-            self._answer_and_close(refusal)
+            self._answer_and_close(refusal, request_id)
         elif answering is not self.cycle or not self._in_body:
             answering.keep_alive = False  # an earlier request: its answer is finished first, and is the last
         else:
@@ -282,22 +301,38 @@ class MediaHttpProtocol(HttpToolsProtocol):
             if answering.response_started:
                 self._close()
             else:
-                self._answer_and_close(refusal)
+                self._answer_and_close(refusal, request_id)
 
-    def _answer_and_close(self, refusal: Refusal) -> None:
-        self.transport.write(render(refusal, default_headers=self.server_state.default_headers))
-        # Closing with unread input makes the kernel send a reset, which may overtake the answer (RFC 9112 section
-        # 9.6): so only our side is closed, and what the client still sends is read and dropped for a moment.
-        self.transport.write_eof()
+    def _request_id(self) -> str:
+        """The id of the request that is being read, as far as it is known, or a new one."""
+        if not (self._in_head or self._in_body):
+            return request_id_of(())  # the headers at hand are those of the request before
+        known = self.scope.get("state", {}).get("request_id")  # what the application has given it
+        return str(known) if known else request_id_of(self.headers)
+
+    def _answer_and_close(self, refusal: Refusal, request_id: str) -> None:
+        default_headers = self.server_state.default_headers
+        self.transport.write(render(refusal, default_headers=default_headers, request_id=request_id))
+        self._close_gently()
+
+    def _close_after(self, cycle: RequestResponseCycle) -> None:
+        """End the connection with the answer of `cycle`."""
+        if self._is_deaf or (cycle is self.cycle and self._in_body):
+            self._close_gently()
+        else:
+            self.transport.close()
+
+    def _close_gently(self) -> None:
+        """Close our side of a connection whose client may still be sending, and drop what it sends."""
+        self._is_deaf = True
+        self._body_watch.stop()
+        self._linger.begin(self.transport, is_hasty=self._is_ending)
         self.flow.resume_reading()
-        self._linger_deadline.start()
+        self._watch_writes()
 
     def _close(self) -> None:
         self.transport.close()
         self._watch_writes()
-
-    def _abort(self) -> None:
-        self.transport.abort()
 
     # -- patience --------------------------------------------------------------------------------------------------
 
@@ -324,28 +359,6 @@ class MediaHttpProtocol(HttpToolsProtocol):
     def _watch_writes(self) -> None:
         if self._write_watch is not None:
             self._write_watch.begin()
-
-
-def _with_room(app: ASGI3Application, reader: RoomReader) -> ASGI3Application:
-    """`app`, which finds `reader` among the extensions of its scope and gets messages that were read into its room."""
-
-    async def with_room(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-        fields = cast("dict[str, object]", scope)  # uvicorn's type of a scope knows no extensions of others
-        fields["extensions"] = {EXTENSION: reader}
-
-        async def receive_in_room() -> ASGIReceiveEvent:
-            reader.asked()
-            message = await receive()
-            if message["type"] == "http.request" and (taken := reader.taken()) is not None:
-                message["body"] = cast("bytes", taken)  # ASGI says bytes; who lends room expects a view of it
-            return message
-
-        try:
-            await app(scope, receive_in_room, send)
-        finally:
-            reader.forget()
-
-    return with_room
 
 
 class _RefusedError(Exception):

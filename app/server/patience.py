@@ -3,13 +3,19 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from app.core.config import Settings
+
+_LINGER_BYTES: Final = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take, in seconds; `max_connections` per server process."""
+    """What one connection may take, in seconds; `max_connections` per server process.
+
+    linger_bytes: how much a client may go on sending after the answer that ends its connection.
+    """
 
     header_timeout_s: float
     keep_alive_timeout_s: float
@@ -18,6 +24,7 @@ class ConnectionLimits:
     body_timeout_s: float
     body_least_bytes_per_s: int
     max_connections: int
+    linger_bytes: int
 
     @classmethod
     def of(cls, settings: Settings) -> "ConnectionLimits":
@@ -30,6 +37,8 @@ class ConnectionLimits:
             body_timeout_s=settings.UPLOAD_TIMEOUT_S * 1.1,
             body_least_bytes_per_s=settings.UPLOAD_MIN_BYTES_PER_S,
             max_connections=settings.MAX_CONNECTIONS,
+            # Clients that look for an answer only when they have sent everything, and have misjudged the limit.
+            linger_bytes=max(_LINGER_BYTES, 2 * settings.MAX_UPLOAD_SIZE),
         )
 
 

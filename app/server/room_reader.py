@@ -5,9 +5,14 @@ parse. Reading stops at its last byte; what follows is the parser's again. Knows
 """
 
 import asyncio
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol, TypeAlias
 
-from app.core.uploads.body_room import BodyRoom
+from app.core.uploads.body_room import EXTENSION, BodyRoom
+
+# As ASGI has them; the server has types of its own for the same.
+_Receive: TypeAlias = Callable[[], Awaitable[Any]]
+_Application: TypeAlias = Callable[[Any, _Receive, Any], Awaitable[None]]
 
 WORTHWHILE_BYTES: Final = 1024 * 1024
 """Smaller bodies are offered no room: copying them is less work than finding some."""
@@ -73,6 +78,26 @@ class RoomReader(asyncio.BufferedProtocol, BodyRoom):
         self._hold: asyncio.TimerHandle | None = None
 
     # -- the application's side ------------------------------------------------------------------------------------
+
+    def around(self, app: Callable[..., Any]) -> _Application:
+        """`app`, which finds us among the extensions of its scope and gets messages that were read into its room."""
+
+        async def with_room(scope: Any, receive: _Receive, send: Any) -> None:
+            scope["extensions"] = {EXTENSION: self}
+
+            async def receive_in_room() -> Any:
+                self.asked()
+                message = await receive()
+                if message["type"] == "http.request" and (taken := self.taken()) is not None:
+                    message["body"] = taken  # ASGI says bytes; who lends room expects a view of it
+                return message
+
+            try:
+                await app(scope, receive_in_room, send)
+            finally:
+                self.forget()
+
+        return with_room
 
     def lend(self, room: memoryview) -> None:
         if not self._filled_bytes:

@@ -1,5 +1,6 @@
 """What is no proper HTTP/1.1 request is refused in our JSON, the connection ends, and nothing is smuggled past."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_a_request_that_servers_could_read_differently_is_refused(edge: EdgeServ
         assert reply.json == {"detail": "The request is not valid HTTP/1.1.", "code": "malformed_request"}
         assert reply.headers["connection"] == "close"
         assert reply.headers["content-type"] == "application/json"
+        assert len(reply.headers["x-request-id"]) == 32
         assert connection.is_closed(within_s=1)
 
 
@@ -102,6 +104,7 @@ def test_an_oversized_head_is_refused(edge: EdgeServer, request_bytes: bytes, st
         connection.send(request_bytes)
         reply = connection.read_response()
         assert (reply.status, reply.json["code"]) == (status, code)
+        assert len(reply.headers["x-request-id"]) == 32
         assert connection.is_closed(within_s=3)
 
 
@@ -169,6 +172,47 @@ def test_connections_beyond_the_limit_are_told_to_come_back(edge: EdgeServer) ->
         reply = exchange(edge.port, b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")
         assert reply is not None
         assert (reply.status, reply.json["code"], reply.headers["retry-after"]) == (503, "service_busy", "2")
+        assert len(reply.headers["x-request-id"]) == 32
     finally:
         for connection in opened:
             connection.close()
+
+
+SENT_ID = b"X-Request-ID: from-the-client.7\r\n"
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /echo HTTP/1.1\r\n" + SENT_ID + b"\r\n", 400),
+        (b"GET /echo HTTP/1.1\r\nHost: x\r\n" + SENT_ID + b"X: " + b"y" * 66_000 + b"\r\n\r\n", 431),
+        (CHUNKED.replace(HOST, HOST + SENT_ID) + b"ZZ\r\n", 400),
+    ],
+)
+def test_the_id_that_a_request_was_sent_with_is_in_its_refusal_and_in_the_log(
+    edge: EdgeServer, request_bytes: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        reply = exchange(edge.port, request_bytes)
+    assert reply is not None
+    assert (reply.status, reply.headers["x-request-id"]) == (status, "from-the-client.7")
+    lines = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    (line,) = [line for line in lines if line["event"] == "connection.refused"]
+    assert (line["status"], line["request_id"]) == (status, "from-the-client.7")
+
+
+@pytest.mark.parametrize("sent", [b"X-Request-ID: no spaces\r\n", SENT_ID * 2, b"X-Request-ID:\r\n"])
+def test_a_refusal_repeats_no_other_id(edge: EdgeServer, sent: bytes) -> None:
+    reply = exchange(edge.port, b"GET /echo HTTP/1.1\r\n" + sent + b"\r\n")
+    assert reply is not None
+    assert len(reply.headers["x-request-id"]) == 32
+
+
+def test_garbage_behind_a_request_is_not_said_to_be_that_request(edge: EdgeServer) -> None:
+    with raw_connection(edge.port) as connection:
+        connection.send(b"GET /echo HTTP/1.1\r\n" + HOST + SENT_ID + b"\r\n")
+        assert connection.read_response().headers["x-request-id"] == "from-the-client.7"
+        connection.send(b"\x16\x03\x01nonsense\r\n\r\n")
+        reply = connection.read_response()
+        assert reply.status == 400
+        assert len(reply.headers["x-request-id"]) == 32

@@ -68,6 +68,7 @@ def test_a_body_that_stops_is_answered_and_the_application_told(edge: EdgeServer
         connection.send(b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
         reply = connection.read_response()
         assert (reply.status, reply.json["code"]) == (408, "request_timeout")
+        assert len(reply.headers["x-request-id"]) == 32
         assert connection.is_closed(within_s=3)
     # The application wakes up one turn of the loop after the answer has gone out.
     deadline = time.monotonic() + 3

@@ -1,12 +1,14 @@
 """Two real instances on one database and one store behind the real nginx: what the compose file gives an operator."""
 
 import hashlib
+import http.client
+import json
 import socket
 import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import httpx
@@ -188,3 +190,30 @@ def test_an_instance_that_stops_is_not_noticed(site: Site, document: dict[str, s
         assert statuses == {200}
     finally:
         second.start()
+
+
+@pytest.fixture(scope="module")
+def patient_proxy(site: Site) -> Iterator[Proxy]:
+    """A proxy that lets large bodies through to the first instance."""
+    service = site.instances[0].url.removeprefix("http://")
+    with running_nginx(api=service, max_body_bytes=64 * MIB, files=site.proxy.files) as proxy:
+        yield proxy
+
+
+@pytest.mark.parametrize("is_signed_in", [False, True], ids=["401", "413"])
+@pytest.mark.parametrize("size_bytes", [4 * MIB, 20 * MIB])
+def test_an_early_refusal_of_a_large_body_passes_the_proxy(
+    site: Site, patient_proxy: Proxy, size_bytes: int, is_signed_in: bool
+) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    if is_signed_in:
+        headers["Authorization"] = site.client.headers["authorization"]
+    body = b"x" * size_bytes
+    for _ in range(20):
+        connection = http.client.HTTPConnection("127.0.0.1", patient_proxy.port, timeout=30)
+        with closing(connection):
+            connection.request("POST", UPLOAD, body, headers)
+            reply = connection.getresponse()
+            assert (reply.status, json.load(reply)["code"]) == (
+                (413, "body_too_large") if is_signed_in else (401, "unauthenticated")
+            )

@@ -1,15 +1,9 @@
 """Gives every request an id that is in its answer, in its state and on every log line; nothing else happens here."""
 
-import re
-import secrets
-
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.logging import bind_context, clear_context
-
-HEADER = b"x-request-id"
-
-_USABLE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+from app.core.request_ids import HEADER, request_id_of
 
 
 class RequestIdMiddleware:
@@ -22,7 +16,7 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _given_id(scope) or secrets.token_hex(16)
+        request_id = request_id_of(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
         clear_context()
         bind_context(request_id=request_id)
@@ -34,8 +28,3 @@ class RequestIdMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
-
-
-def _given_id(scope: Scope) -> str | None:
-    values: list[bytes] = [value for name, value in scope["headers"] if name == HEADER]
-    return values[0].decode() if len(values) == 1 and _USABLE.fullmatch(values[0]) else None
