@@ -195,7 +195,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
             upload_saga=upload_saga,
             delete_saga=delete_saga,
         ),
-        content=ContentService(database, reads),
+        content=ContentService(database, reads, lists),
         upload_limiter=RateLimiter(settings.uploads_per_minute),
         address_limiter=RateLimiter(settings.requests_per_minute),
     )

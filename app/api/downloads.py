@@ -22,7 +22,8 @@ from starlette.types import Receive, Scope, Send
 from app.core import metrics
 from app.core.errors import StoredFileNotFound
 from app.core.filenames import content_disposition, with_extension
-from app.core.http_ranges import ByteRange, http_date, is_not_modified, wanted_ranges
+from app.core.http_conditions import conditions_of
+from app.core.http_ranges import ByteRange, http_date, wanted_ranges
 from app.core.media_types import by_mime_type
 from app.core.storage import StorageManager
 from app.core.storage_backends.base import OpenFile
@@ -54,18 +55,17 @@ class Delivery:
 async def file_response(request: Request, file: StoredFile, storage: StorageManager, delivery: Delivery) -> Response:
     """The answer to a GET or HEAD for `file`: 200, 206 or 304.
 
-    Raises StoredFileNotFound when the bytes are gone and RangeNotSatisfiable; both before anything is sent.
+    Raises PreconditionFailed, StoredFileNotFound when the bytes are gone, and RangeNotSatisfiable; all before anything
+    is sent.
     """
     headers = _headers(file, delivery)
-    asked = request.headers
-    if_none_match, if_modified_since = asked.get("if-none-match"), asked.get("if-modified-since")
-    last_modified = file.last_modified
-    if last_modified is None and if_modified_since is not None and if_none_match is None:
-        last_modified = (await storage.stat(file.key)).modified_at
-    if is_not_modified(
-        if_none_match=if_none_match, if_modified_since=if_modified_since, etag=file.etag, last_modified=last_modified
-    ):
-        return Response(status_code=304, headers=_without(headers, "Content-Type", "Content-Disposition"))
+    asked, conditions = request.headers, conditions_of(request.scope["headers"])
+    if conditions:
+        last_modified = file.last_modified
+        if last_modified is None and conditions.needs_date:
+            last_modified = (await storage.stat(file.key)).modified_at
+        if conditions.is_not_modified(file.etag, last_modified):
+            return Response(status_code=304, headers=_without(headers, "Content-Type", "Content-Disposition"))
     if request.method == "HEAD" or delivery.accel_redirect_prefix is not None:
         found = await storage.stat(file.key)
         dated = _dated(headers, file.last_modified or found.modified_at)

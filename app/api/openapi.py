@@ -13,6 +13,7 @@ _SENTENCES = {
     403: ("Somebody else's.", "permission_denied", "Only the uploader may change this media."),
     404: ("Not there.", "media_not_found", "Media not found."),
     408: ("The body arrived too slowly.", "request_timeout", "The request body arrived too slowly."),
+    412: ("Not in the state that was demanded.", "precondition_failed", "It is not in the state that the request…"),
     413: ("Over the upload limit or the quota.", "body_too_large", "The request exceeds the upload limit of…"),
     416: ("The range lies outside the file.", "range_not_satisfiable", "The requested range lies outside the file of…"),
     422: ("Idempotency-Key used for another upload.", "idempotency_mismatch", "This Idempotency-Key was already used…"),
@@ -36,7 +37,7 @@ _ERROR_HEADERS = {
     429: _RETRY_AFTER,
     503: _RETRY_AFTER,
 }
-_ETAG = {"ETag": _header("Strong validator, for `If-None-Match`.", '"6f9c1c1e3a54-64a1f0c2b3d40"')}
+_ETAG = {"ETag": _header("Strong validator, for `If-None-Match` and `If-Match`.", '"6f9c1c1e3a54-64a1f0c2b3d40"')}
 _LOCATION = {"Location": _header("Path of what was created.", "/api/v1/media/6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90")}
 _REPLAYED = {
     "Idempotent-Replayed": _header("`true` when this is the answer to an earlier request with the same key.", "true")
@@ -77,12 +78,12 @@ def errors(*statuses: int) -> Responses:
 
 def created() -> Responses:
     """201 of what has an address of its own."""
-    return {201: {"description": "Created.", "headers": _LOCATION}}
+    return {201: {"description": "Created.", "headers": _LOCATION | _ETAG}}
 
 
 def uploaded() -> Responses:
     """201 of an upload, also of one that was answered before."""
-    return {201: {"description": "Stored.", "headers": _LOCATION | _REPLAYED}}
+    return {201: {"description": "Stored.", "headers": _LOCATION | _ETAG | _REPLAYED}}
 
 
 def validated() -> Responses:
@@ -118,20 +119,36 @@ def file_answers(*, with_digest: bool) -> Responses:
     }
 
 
-def conditional_headers(*, with_ranges: bool) -> dict[str, Any]:
+_TAG_EXAMPLE = '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'
+_DATE_EXAMPLE = "Sun, 22 Nov 2026 12:00:00 GMT"
+_IF_MATCH = {
+    "If-Match": ("`ETag` that it must still have, several, or `*`; otherwise 412 and nothing is done.", _TAG_EXAMPLE),
+    "If-Unmodified-Since": (
+        "It must not have changed since; ignored beside `If-Match`.",
+        "Sun, 22 Nov 2026 12:00:00 GMT",
+    ),
+}
+
+
+def conditions_of_reads(*, with_ranges: bool) -> dict[str, Any]:
     """The `openapi_extra` of a route that reads these headers from the request itself."""
-    asked = {
-        "If-None-Match": (
-            "The `ETag` of a copy; the same file is a 304.",
-            '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
-        )
-    }
+    asked = {"If-None-Match": ("The `ETag` of a copy; the same one is a 304.", _TAG_EXAMPLE)} | _IF_MATCH
     if with_ranges:
-        asked["Range"] = ("Bytes wanted, one range or several.", "bytes=0-1023")
-        asked["If-Range"] = (
-            "`ETag` of the parts at hand: with another file the whole one is sent.",
-            '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+        asked["If-Modified-Since"] = (
+            "When a copy was fetched; 304 if it is still good. Ignored beside `If-None-Match`.",
+            _DATE_EXAMPLE,
         )
+        asked["Range"] = ("Bytes wanted, one range or several.", "bytes=0-1023")
+        asked["If-Range"] = ("`ETag` of the parts at hand: with another file the whole one is sent.", _TAG_EXAMPLE)
+    return _header_parameters(asked)
+
+
+def conditions_of_changes() -> dict[str, Any]:
+    """The `openapi_extra` of a route that changes or deletes what has a validator."""
+    return _header_parameters(_IF_MATCH)
+
+
+def _header_parameters(asked: dict[str, tuple[str, str]]) -> dict[str, Any]:
     parameters = [
         {"name": name, "in": "header", "required": False, "description": text, "schema": {"type": "string"}}
         | {"example": example}

@@ -4,9 +4,7 @@ Documents go straight into JSON. The response models of `app/schemas` describe t
 answer against its model; validating every answer on its way out would cost more than the rest of a read.
 """
 
-import uuid
 from collections.abc import Mapping
-from datetime import datetime
 
 import orjson
 from starlette.responses import Response
@@ -89,11 +87,6 @@ def content_document(content: Content, storage: StorageManager) -> Document:
         "updated_at": content.updated_at,
         "media": [media_document(media, storage) for media in content.media],
     }
-
-
-def entity_tag(resource_id: uuid.UUID, updated_at: datetime) -> str:
-    """The validator of a row's JSON: it changes with every update (RFC 9110 section 8.8.3)."""
-    return f'"{resource_id.hex[:12]}-{int(updated_at.timestamp() * 1_000_000):x}"'
 
 
 def _as_json(document: Document | list[Document]) -> bytes:

@@ -10,7 +10,7 @@
     ├── Unauthenticated (401) · PermissionDenied (403)
     ├── NotFound (404): MediaNotFound · ContentNotFound · StoredFileNotFound
     ├── RequestTimedOut (408) · Conflict (409) · BodyTooLarge (413) · QuotaExceeded (413)
-    ├── RangeNotSatisfiable (416)
+    ├── PreconditionFailed (412) · RangeNotSatisfiable (416)
     ├── IdempotencyMismatch (422) · TooManyRequests (429): TooManyUploads
     ├── Unavailable (503): ServiceBusy · ShuttingDown · DatabaseUnavailable
     │                      AuthServiceUnavailable · ScannerUnavailable · StorageUnavailable
@@ -206,6 +206,15 @@ class Conflict(ServiceError):
     status = 409
     code = "conflict"
     report = False
+
+
+class PreconditionFailed(ServiceError):
+    status = 412
+    code = "precondition_failed"
+    report = False
+
+    def __init__(self) -> None:
+        super().__init__("It is not in the state that the request demands; nothing was done.")
 
 
 class BodyTooLarge(ServiceError):

@@ -1,16 +1,17 @@
-"""Conditional and range requests as arithmetic: headers and facts in, decisions out. Knows no framework and no file.
+"""Range requests as arithmetic: headers and facts in, decisions out. Knows no framework and no file.
 
-Source: RFC 9110 sections 8.8 (validators), 13 (conditional requests) and 14 (range requests).
+Source: RFC 9110 section 14 (range requests).
 """
 
 import itertools
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
+from email.utils import format_datetime
 from functools import lru_cache
 
 from app.core.errors import RangeNotSatisfiable
+from app.core.http_conditions import parse_http_date
 
 MAX_RANGES = 16
 """More ranges than this, or ranges that overlap, are answered with the whole file (RFC 9110 section 14.2 allows it)."""
@@ -18,7 +19,6 @@ MAX_RANGES = 16
 _MAX_HEADER_CHARS = 1024
 _MAX_DIGITS = 18
 _RANGE = re.compile(r"(\d*)-(\d*)", re.ASCII)
-_ENTITY_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,6 @@ class ByteRange:
 def http_date(moment: datetime) -> str:
     """`moment` in the form of RFC 9110 section 5.6.7, whole seconds."""
     return format_datetime(moment.astimezone(UTC).replace(microsecond=0), usegmt=True)
-
-
-def is_not_modified(
-    *, if_none_match: str | None, if_modified_since: str | None, etag: str, last_modified: datetime | None
-) -> bool:
-    """Whether the client's copy is still good: 304 (RFC 9110 section 13.2.2, where If-None-Match goes first).
-
-    last_modified: None when nobody knows; then no date says that a copy is good.
-    """
-    if if_none_match is not None:
-        return _matches_weakly(if_none_match, etag)
-    since = _parse_date(if_modified_since)
-    return since is not None and last_modified is not None and last_modified.replace(microsecond=0) <= since
 
 
 def wanted_ranges(
@@ -112,23 +99,4 @@ def _if_range_holds(if_range: str, etag: str, last_modified: datetime) -> bool:
     validator = if_range.strip()
     if validator.startswith(('"', "W/")):
         return validator == etag and not validator.startswith("W/")
-    return _parse_date(validator) == last_modified.replace(microsecond=0)
-
-
-def _matches_weakly(header: str, etag: str) -> bool:
-    if header.strip() == "*":
-        return True
-    if len(header) > 8 * _MAX_HEADER_CHARS:
-        return False
-    opaque = etag.removeprefix("W/")
-    return any(tag.removeprefix("W/") == opaque for tag in _ENTITY_TAG.findall(header))
-
-
-def _parse_date(header: str | None) -> datetime | None:
-    if header is None:
-        return None
-    try:
-        moment = parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return parse_http_date(validator) == last_modified.replace(microsecond=0)

@@ -2,12 +2,26 @@
 
 import uuid
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import delete, exists, func, select
+from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import selectinload
 
 from app.models.content import Content
+from app.models.media import Media
+
+# Order does not matter to a sum, and a media that comes, goes or changes moves it. Of 64 bits, as large as a tag needs.
+_MARK = text("coalesce(sum(hashtextextended(media.id::text || extract(epoch FROM media.updated_at)::text, 0)), 0)")
+
+
+class ContentVersion(NamedTuple):
+    """What moves with every change of a content or of one of its media."""
+
+    updated_at: datetime
+    media_count: int
+    media_mark: int
 
 
 class ContentRepository:
@@ -21,6 +35,26 @@ class ContentRepository:
         """The row and its media, oldest first, in two queries."""
         query = select(Content).where(Content.id == content_id).options(selectinload(Content.media))
         return (await self._session.execute(query)).scalar_one_or_none()
+
+    async def get(self, content_id: uuid.UUID) -> Content | None:
+        """The row alone."""
+        return await self._session.get(Content, content_id)
+
+    async def version(self, content_id: uuid.UUID) -> ContentVersion | None:
+        """Which state the row and its media are in; idx_media_content_id."""
+        query = (
+            select(Content.updated_at, func.count(Media.id), _MARK)
+            .outerjoin(Media, Media.content_id == Content.id)
+            .where(Content.id == content_id)
+            .group_by(Content.id)
+        )
+        found = (await self._session.execute(query)).one_or_none()
+        return None if found is None else ContentVersion(found[0], found[1], int(found[2]) % 2**64)
+
+    async def media_ids(self, content_id: uuid.UUID, *, limit: int) -> Sequence[uuid.UUID]:
+        """The ids of at most `limit` of its media; idx_media_content_id."""
+        query = select(Media.id).where(Media.content_id == content_id).limit(limit)
+        return (await self._session.execute(query)).scalars().all()
 
     async def lock(self, content_id: uuid.UUID) -> Content | None:
         return await self._session.get(Content, content_id, with_for_update=True)

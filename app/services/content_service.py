@@ -3,12 +3,19 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from app.core.database import Database
 from app.core.errors import ContentNotFound, PermissionDenied
+from app.core.http_conditions import NO_CONDITIONS, Conditions
 from app.models import Content
 from app.repositories.content_repository import ContentRepository
+from app.services.media_lists import MediaLists
 from app.services.public_reads import PublicReads
+from app.services.validators import content_tag
+
+_TOLD_ONE_BY_ONE: Final = 64
+"""A content with more media than this says of everything that it has changed; as the database does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +33,10 @@ class ContentPage:
 
 
 class ContentService:
-    def __init__(self, database: Database, reads: PublicReads) -> None:
+    def __init__(self, database: Database, reads: PublicReads, lists: MediaLists) -> None:
         self._database = database
         self._reads = reads
+        self._lists = lists
 
     async def create_content(self, *, title: str, body: str, user_id: uuid.UUID) -> Content:
         """A new content without media."""
@@ -53,38 +61,79 @@ class ContentService:
             items = await repository.page_with_media(offset=(page - 1) * page_size, limit=page_size)
             return ContentPage(items, await repository.count())
 
-    async def check_may_change(self, content_id: uuid.UUID, user_id: uuid.UUID) -> None:
-        """Raises ContentNotFound or PermissionDenied; asked before the body of an update is read."""
-        _require_creator(await self.get_content(content_id), user_id)
+    async def etag(self, content_id: uuid.UUID) -> str:
+        """The validator of a content with its media. Raises ContentNotFound.
 
-    async def update_content(self, content_id: uuid.UUID, changes: ContentChanges, *, user_id: uuid.UUID) -> Content:
-        """Change title or body; returns the content with its media. Raises ContentNotFound, PermissionDenied."""
+        Asked for before the content is read, so that it is never newer than what it is sent with.
+        """
+        async with self._database.read() as session:
+            return await _etag(ContentRepository(session), content_id)
+
+    async def check_may_change(
+        self, content_id: uuid.UUID, user_id: uuid.UUID, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Asked before the body of an update is read. Raises ContentNotFound, PermissionDenied, PreconditionFailed."""
+        async with self._database.read() as session:
+            repository = ContentRepository(session)
+            await _require(repository, await repository.get(content_id), user_id, conditions)
+
+    async def update_content(
+        self,
+        content_id: uuid.UUID,
+        changes: ContentChanges,
+        *,
+        user_id: uuid.UUID,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> None:
+        """Change title or body. Raises ContentNotFound, PermissionDenied and PreconditionFailed."""
         async with self._database.transaction() as session:
             repository = ContentRepository(session)
             content = await repository.lock(content_id)
-            if content is None:
-                raise ContentNotFound
-            _require_creator(content, user_id)
+            content = await _require(repository, content, user_id, conditions)
             if changes.title is not None:
                 content.title = changes.title
             if changes.body is not None:
                 content.body = changes.body
-        return await self.get_content(content_id)
 
-    async def delete_content(self, content_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
-        """Delete a content; its media stay, without a content. Raises ContentNotFound, PermissionDenied."""
+    async def delete_content(
+        self, content_id: uuid.UUID, *, user_id: uuid.UUID, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Delete a content; its media stay. Raises ContentNotFound, PermissionDenied and PreconditionFailed."""
+        left: Sequence[uuid.UUID] = []
         try:
             async with self._database.transaction() as session:
                 repository = ContentRepository(session)
                 content = await repository.lock(content_id)
-                if content is None:
-                    raise ContentNotFound
-                _require_creator(content, user_id)
+                content = await _require(repository, content, user_id, conditions)
+                # Nobody adds to them: that would need a lock on the row that we have locked.
+                left = await repository.media_ids(content_id, limit=_TOLD_ONE_BY_ONE + 1)
                 await repository.remove(content)
         finally:
-            self._reads.many_changed()  # whichever media it had have none now
+            self._have_no_content(left)  # also when nobody knows whether the COMMIT went through
+
+    def _have_no_content(self, media_ids: Sequence[uuid.UUID]) -> None:
+        if len(media_ids) > _TOLD_ONE_BY_ONE:
+            self._reads.many_changed()
+        elif media_ids:
+            for media_id in media_ids:
+                self._reads.changed(media_id)
+            self._lists.changed()
 
 
-def _require_creator(content: Content, user_id: uuid.UUID) -> None:
+async def _require(
+    repository: ContentRepository, content: Content | None, user_id: uuid.UUID, conditions: Conditions
+) -> Content:
+    if content is None:
+        raise ContentNotFound
     if content.created_by != user_id:
         raise PermissionDenied("Only its creator may change this content.")
+    if conditions:
+        conditions.require_for_change(await _etag(repository, content.id), content.updated_at)
+    return content
+
+
+async def _etag(repository: ContentRepository, content_id: uuid.UUID) -> str:
+    version = await repository.version(content_id)
+    if version is None:
+        raise ContentNotFound
+    return content_tag(content_id, version)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from app.core.concurrency import finish
 from app.core.database import Database
 from app.core.errors import DatabaseUnavailable, MediaNotFound, PermissionDenied, ServiceError
+from app.core.http_conditions import NO_CONDITIONS, Conditions
 from app.core.logging import get_logger
 from app.core.storage import StorageManager
 from app.repositories.journal_repository import JournalRepository
@@ -17,6 +18,7 @@ from app.repositories.media_repository import MediaRepository
 from app.repositories.usage_repository import UsageRepository
 from app.services.in_flight import InFlight
 from app.services.leftovers import remove_noted
+from app.services.validators import media_tag
 
 log = get_logger(__name__)
 
@@ -30,16 +32,16 @@ class DeleteSaga:
         self._in_flight = in_flight
         self._nudge_sweep = nudge_sweep
 
-    async def run(self, media_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
-        """Delete one media. Raises MediaNotFound, PermissionDenied and DatabaseUnavailable.
+    async def run(self, media_id: uuid.UUID, *, user_id: uuid.UUID, conditions: Conditions = NO_CONDITIONS) -> None:
+        """Delete one media. Raises MediaNotFound, PermissionDenied, PreconditionFailed and DatabaseUnavailable.
 
         Afterwards it is gone by every address, also while the storage refuses to let the bytes go.
         """
-        await finish(self._run(media_id, user_id))
+        await finish(self._run(media_id, user_id, conditions))
 
-    async def _run(self, media_id: uuid.UUID, user_id: uuid.UUID) -> None:
+    async def _run(self, media_id: uuid.UUID, user_id: uuid.UUID, conditions: Conditions) -> None:
         try:
-            keys = await self._remove_row(media_id, user_id)
+            keys = await self._remove_row(media_id, user_id, conditions)
         except DatabaseUnavailable:
             # Perhaps after the COMMIT went through: then the journal knows the keys, and the sweep removes the bytes.
             self._nudge_sweep()
@@ -54,7 +56,7 @@ class DeleteSaga:
         if refused:
             self._nudge_sweep()
 
-    async def _remove_row(self, media_id: uuid.UUID, user_id: uuid.UUID) -> list[str]:
+    async def _remove_row(self, media_id: uuid.UUID, user_id: uuid.UUID, conditions: Conditions) -> list[str]:
         async with self._database.transaction() as session:
             repository = MediaRepository(session)
             media = await repository.lock(media_id)
@@ -62,6 +64,7 @@ class DeleteSaga:
                 raise MediaNotFound
             if media.uploaded_by != user_id:
                 raise PermissionDenied("Only the uploader may delete this media.")
+            conditions.require_for_change(media_tag(media), media.updated_at)
             await UsageRepository(session).subtract(user_id, size_bytes=media.file_size or 0)
             await repository.remove(media)
             JournalRepository(session).write(media.stored_keys, owner=self._storage.staging.owner)

@@ -10,6 +10,7 @@ import orjson
 
 from app.core.database import Database
 from app.core.errors import ContentNotFound, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
+from app.core.http_conditions import NO_CONDITIONS, Conditions
 from app.core.media_types import MediaType
 from app.core.paging import Cursor
 from app.core.processing.contract import JsonObject
@@ -23,6 +24,7 @@ from app.services.delete_saga import DeleteSaga
 from app.services.media_lists import CountMode, MediaLists, MediaPage
 from app.services.public_reads import PublicReads
 from app.services.upload_saga import UploadOutcome, UploadRequest, UploadSaga
+from app.services.validators import media_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +98,34 @@ class MediaService:
         """One page, newest first. page: from 1, ignored with a cursor.  Raises InvalidField for an absurd page."""
         return await self._lists.page(wanted, page=page, page_size=page_size, cursor=cursor, count=count)
 
-    async def check_may_change(self, media_id: uuid.UUID, user_id: uuid.UUID) -> None:
-        """Raises MediaNotFound or PermissionDenied; asked before the body of an update is read."""
+    async def check_may_change(
+        self, media_id: uuid.UUID, user_id: uuid.UUID, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Asked before the body of an update is read. Raises MediaNotFound, PermissionDenied, PreconditionFailed."""
         _require_uploader(await self.get_media(media_id), user_id)
+        if conditions:
+            async with self._database.read() as session:  # what is kept may be older than what the client knows
+                media = await MediaRepository(session).get(media_id)
+            if media is None:
+                raise MediaNotFound
+            conditions.require_for_change(media_tag(media), media.updated_at)
 
-    async def update_media(self, media_id: uuid.UUID, changes: MediaChanges, *, user_id: uuid.UUID) -> Media:
-        """Change the name or the metadata. Raises MediaNotFound and PermissionDenied."""
+    async def update_media(
+        self,
+        media_id: uuid.UUID,
+        changes: MediaChanges,
+        *,
+        user_id: uuid.UUID,
+        conditions: Conditions = NO_CONDITIONS,
+    ) -> Media:
+        """Change the name or the metadata. Raises MediaNotFound, PermissionDenied and PreconditionFailed."""
         try:
             async with self._database.transaction() as session:
                 media = await MediaRepository(session).lock(media_id)
                 if media is None:
                     raise MediaNotFound
                 _require_uploader(media, user_id)
+                conditions.require_for_change(media_tag(media), media.updated_at)
                 if changes.filename is not None:
                     media.filename = changes.filename
                 if changes.metadata is not None:
@@ -117,10 +135,12 @@ class MediaService:
             self._reads.changed(media_id)  # also when nobody knows whether the COMMIT went through
         return media
 
-    async def delete_media(self, media_id: uuid.UUID, *, user_id: uuid.UUID) -> None:
-        """Delete a media and its files. Raises MediaNotFound and PermissionDenied."""
+    async def delete_media(
+        self, media_id: uuid.UUID, *, user_id: uuid.UUID, conditions: Conditions = NO_CONDITIONS
+    ) -> None:
+        """Delete a media and its files. Raises MediaNotFound, PermissionDenied and PreconditionFailed."""
         try:
-            await self._delete_saga.run(media_id, user_id=user_id)
+            await self._delete_saga.run(media_id, user_id=user_id, conditions=conditions)
         finally:
             self._reads.changed(media_id)
             self._lists.changed()

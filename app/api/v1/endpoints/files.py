@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request, Response
 
 from app.api.deps import ServicesDep
 from app.api.downloads import IMMUTABLE, REVALIDATE, Delivery, file_response
-from app.api.openapi import conditional_headers, errors, file_answers
+from app.api.openapi import conditions_of_reads, errors, file_answers
 from app.api.parameters import FileKey, MediaId
 
 router = APIRouter(prefix="/media", tags=["files"])
 
-_ERRORS = errors(400, 404, 416)
-_ASKED = conditional_headers(with_ranges=True)
+_ERRORS = errors(400, 404, 412, 416)
+_ASKED = conditions_of_reads(with_ranges=True)
 
 
 @router.get(

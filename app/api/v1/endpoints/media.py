@@ -7,13 +7,21 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.deps import CurrentUser, IdempotencyKeyHeader, Services, ServicesDep, Uploader
 from app.api.json_body import json_request_body, read_json
-from app.api.openapi import changed, conditional_headers, errors, upload_form, uploaded, validated
+from app.api.openapi import (
+    changed,
+    conditions_of_changes,
+    conditions_of_reads,
+    errors,
+    upload_form,
+    uploaded,
+    validated,
+)
 from app.api.parameters import ContentFilter, ContentId, MediaId, MediaTypeFilter, PageSize, UploaderFilter
-from app.api.presenters import JsonReply, entity_tag, media_document, page_document
+from app.api.presenters import JsonReply, media_document, page_document
 from app.api.upload_record import CountedUpload, upload_record
 from app.core.errors import InvalidRequest
 from app.core.filenames import clean_display_name
-from app.core.http_ranges import is_not_modified
+from app.core.http_conditions import conditions_of
 from app.core.media_types import MediaType
 from app.core.paging import decode_cursor
 from app.core.uploads.body_room import body_room
@@ -22,6 +30,7 @@ from app.schemas.media import EXAMPLE_CURSOR, MediaList, MediaResponse, MediaUpd
 from app.services.media_lists import CountMode
 from app.services.media_service import MediaChanges
 from app.services.upload_saga import UploadRequest
+from app.services.validators import media_tag
 
 router = APIRouter(prefix="/media", tags=["media"])
 
@@ -119,20 +128,15 @@ async def list_media(  # noqa: PLR0917 - FastAPI reads the query from the signat
     operation_id="getMedia",
     summary="Get a media",
     response_model=MediaResponse,
-    responses={**validated(), **errors(400, 404)},
-    openapi_extra=conditional_headers(with_ranges=False),
+    responses={**validated(), **errors(400, 404, 412)},
+    openapi_extra=conditions_of_reads(with_ranges=False),
 )
 async def get_media(media_id: MediaId, request: Request, services: ServicesDep) -> Response:
     """What is known about one media. Public."""
     media = await services.media.get_media(media_id)
-    tag = entity_tag(media.id, media.updated_at)
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if is_not_modified(
-        if_none_match=request.headers.get("if-none-match"),
-        if_modified_since=None,  # whole seconds would hide a second update
-        etag=tag,
-        last_modified=media.updated_at,
-    ):
+    headers = {"ETag": media_tag(media), "Cache-Control": "no-cache"}
+    conditions = conditions_of(request.scope["headers"])
+    if conditions and conditions.is_not_modified(headers["ETag"], media.updated_at, by_date=False):
         return Response(status_code=304, headers=headers)
     return JsonReply(media_document(media, services.storage), headers=headers)
 
@@ -142,30 +146,32 @@ async def get_media(media_id: MediaId, request: Request, services: ServicesDep) 
     operation_id="updateMedia",
     summary="Change a media",
     response_model=MediaResponse,
-    responses={**changed(), **errors(400, 401, 403, 404, 413)},
-    openapi_extra=json_request_body(MediaUpdate),
+    responses={**changed(), **errors(400, 401, 403, 404, 412, 413)},
+    openapi_extra=json_request_body(MediaUpdate) | conditions_of_changes(),
 )
 async def update_media(media_id: MediaId, request: Request, services: ServicesDep, user: CurrentUser) -> Response:
     """Rename a media or replace its metadata; only its uploader may. What is not sent stays as it is."""
-    await services.media.check_may_change(media_id, user.user_id)
+    conditions = conditions_of(request.scope["headers"])
+    await services.media.check_may_change(media_id, user.user_id, conditions)
     wanted = await read_json(request, MediaUpdate)
     changes = MediaChanges(
         filename=None if wanted.filename is None else clean_display_name(wanted.filename), metadata=wanted.metadata
     )
-    media = await services.media.update_media(media_id, changes, user_id=user.user_id)
-    etag = entity_tag(media.id, media.updated_at)
-    return JsonReply(media_document(media, services.storage), headers={"ETag": etag})
+    media = await services.media.update_media(media_id, changes, user_id=user.user_id, conditions=conditions)
+    return JsonReply(media_document(media, services.storage), headers={"ETag": media_tag(media)})
 
 
 @router.delete(
     "/{media_id}",
     operation_id="deleteMedia",
     summary="Delete a media",
-    responses=errors(400, 401, 403, 404),
+    responses=errors(400, 401, 403, 404, 412),
+    openapi_extra=conditions_of_changes(),
 )
-async def delete_media(media_id: MediaId, services: ServicesDep, user: CurrentUser) -> Message:
+async def delete_media(media_id: MediaId, request: Request, services: ServicesDep, user: CurrentUser) -> Message:
     """Delete a media, its file and its pictures; only its uploader may."""
-    await services.media.delete_media(media_id, user_id=user.user_id)
+    conditions = conditions_of(request.scope["headers"])
+    await services.media.delete_media(media_id, user_id=user.user_id, conditions=conditions)
     return Message(message="Media deleted successfully")
 
 
@@ -192,7 +198,10 @@ async def _upload(
         )
     )
     record.note_type(MediaType(outcome.media.media_type))
-    headers = {"Location": f"{request.app.state.api_prefix}/media/{outcome.media.id}"}
+    headers = {
+        "Location": f"{request.app.state.api_prefix}/media/{outcome.media.id}",
+        "ETag": media_tag(outcome.media),
+    }
     if outcome.is_replay:
         headers["Idempotent-Replayed"] = "true"
     return JsonReply(media_document(outcome.media, services.storage), 201, headers)
