@@ -180,7 +180,13 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         in_flight=in_flight,
         nudge_sweep=sweeper.nudge,
     )
-    delete_saga = DeleteSaga(database=database, storage=storage, in_flight=in_flight, nudge_sweep=sweeper.nudge)
+    delete_saga = DeleteSaga(
+        database=database,
+        storage=storage,
+        in_flight=in_flight,
+        nudge_sweep=sweeper.nudge,
+        has_proxy=settings.ACCEL_REDIRECT_PREFIX is not None,
+    )
     return Services(
         settings=settings,
         database=database,

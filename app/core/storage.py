@@ -89,6 +89,13 @@ class StorageManager:
         for key in keys:
             await self._backend.delete(key)
 
+    async def hide(self, keys: Sequence[str]) -> None:
+        """Take files out of a proxy's sight that are about to be deleted; reading one here brings it back.
+
+        Raises StorageUnavailable.
+        """
+        await self._backend.hide(keys)
+
     async def stat(self, key: str) -> StoredObject:
         """Size and time of a stored file. Raises StoredFileNotFound."""
         return await self._backend.stat(key)

@@ -83,6 +83,27 @@ async def test_the_kernel_sees_the_right_order(tmp_path: Path, fresh_database_ur
     assert_in_order(events, service.upload_dir)
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here; the order cannot be seen from inside")
+async def test_behind_a_proxy_a_file_is_out_of_its_sight_before_its_row_is_gone(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    log = tmp_path / "calls"
+    strace = (*STRACE, f"--trace={CALLS}", f"--output={log}")
+    environment = {"DATABASE_URL": fresh_database_url, "ACCEL_REDIRECT_PREFIX": "/_media_files/"}
+    with quick_service(tmp_path / "service", environment, prefix=strace) as service:
+        async with httpx.AsyncClient(base_url=service.url, headers=service.auth_of(uuid.uuid4()), timeout=30) as client:
+            files, data = {"file": ("a.png", png(500, 400))}, {"media_type": "image"}
+            media = (await client.post(UPLOAD, files=files, data=data)).json()
+            before = len(read_events(log))
+            assert (await client.delete(f"/api/v1/media/{media['id']}")).status_code == 200
+    events = read_events(log)[before:]
+    hidden = [number for number, event in enumerate(events) if event.what == "rename" and "/." in event.path]
+    first_commit = next(number for number, event in enumerate(events) if event.what == "COMMIT")
+    assert len(hidden) == 2  # with its thumbnail
+    assert max(hidden) < first_commit
+    assert list(service.upload_dir.rglob("*.png")) == []
+
+
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here to make fsync fail; nothing else can")
 @pytest.mark.parametrize("number", [2, 4])
 async def test_an_fsync_that_fails_is_503_and_keeps_nothing(

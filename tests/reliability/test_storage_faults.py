@@ -113,3 +113,35 @@ async def test_a_disk_that_turns_read_only_and_back_keeps_nothing_of_the_upload_
     rig.disk.make_writable()
     await rig.inspector.settled(within_s=12)
     assert (await upload(rig)).status_code == 201
+
+
+async def test_behind_a_proxy_nothing_is_deleted_that_the_disk_would_go_on_showing(
+    tmp_path: Path, fresh_database_url: str
+) -> None:
+    environment = {"DATABASE_URL": fresh_database_url, "ACCEL_REDIRECT_PREFIX": "/_media_files/"}
+    with (
+        small_disk(tmp_path / "service" / "uploads") as disk,
+        quick_service(tmp_path / "service", environment, prefix=disk.prefix) as service,
+    ):
+        headers = service.auth_of(uuid.uuid4())
+        async with httpx.AsyncClient(base_url=service.url, headers=headers, timeout=20) as client:
+            media = (await client.post(UPLOAD, files={"file": ("a.txt", DATA)}, data={"media_type": "document"})).json()
+            disk.make_read_only()
+            refused = await client.delete(f"{MEDIA}/{media['id']}")
+            assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+            assert (await client.get(f"{MEDIA}/{media['id']}")).status_code == 200
+            assert (await client.get(media["url"])).headers["x-accel-redirect"]
+
+            disk.make_writable()
+            await asyncio.to_thread(disk.fill)
+            assert (await client.delete(f"{MEDIA}/{media['id']}")).status_code == 200
+            assert (await client.get(media["url"])).status_code == 404
+            assert not list(disk.view.glob("*/*/*.txt"))
+
+
+async def test_a_delete_that_did_not_come_to_its_end_is_undone_by_the_next_read(rig: Rig) -> None:
+    media = (await upload(rig)).json()
+    (stored,) = rig.disk.view.glob("*/*/*.txt")
+    stored.rename(stored.with_name(f".{stored.name}"))  # as a kill between hiding the file and the COMMIT leaves it
+    assert (await rig.client.get(f"{MEDIA}/{media['id']}/download")).content == DATA
+    assert stored.exists()

@@ -77,6 +77,22 @@ class StorageContract:
             await backend.delete(KEY)
         assert await content(backend, OTHER_KEY) == b"y"
 
+    async def test_a_hidden_file_comes_back_when_it_is_asked_for(self, backend: StorageBackend, stage: Stage) -> None:
+        await backend.publish([(stage(b"x"), KEY), (stage(b"y"), OTHER_KEY)])
+        await backend.hide([KEY, OTHER_KEY, "2026/10/missing_aaaaaaaaaaaa.jpg"])
+        assert await listed(backend) == {}
+
+        assert await content(backend, KEY) == b"x"
+        assert (await backend.stat(OTHER_KEY)).size_bytes == 1
+        assert set(await listed(backend)) == {KEY, OTHER_KEY}
+
+    async def test_a_hidden_file_can_be_deleted(self, backend: StorageBackend, stage: Stage) -> None:
+        await backend.publish([(stage(b"x"), KEY)])
+        await backend.hide([KEY])
+        await backend.delete(KEY)
+        with pytest.raises(StoredFileNotFound):
+            await backend.stat(KEY)
+
     async def test_a_file_that_is_being_read_is_read_to_its_end(self, backend: StorageBackend, stage: Stage) -> None:
         data = os.urandom(3 * MIB)
         await backend.publish([(stage(data), KEY)])

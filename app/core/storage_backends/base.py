@@ -62,6 +62,13 @@ class StorageBackend(Protocol):
         """Remove the file; a missing one is no error. Directories that became empty go too."""
         ...
 
+    async def hide(self, keys: Sequence[str]) -> None:
+        """Take files out of sight of whoever serves this store without asking us; missing ones are no error.
+
+        For us they are still there: the next `stat` or `open` of one brings it back, `delete` removes it.
+        """
+        ...
+
     def list(self) -> AsyncIterator[StoredObject]:
         """Every stored file once, in no order, without what is staged."""
         ...

@@ -6,15 +6,18 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from app.core.errors import StoredFileNotFound
 from app.core.os_errors import storage_error
 from app.core.staging import STAGING_DIRECTORY
 from app.core.storage_backends.base import OpenFile, StoredObject
 from app.core.storage_backends.in_memory import open_cached, read_cached
+
+Found = TypeVar("Found")
 
 CHUNK_BYTES = 1024 * 1024
 _FILE_MODE = 0o640
@@ -41,7 +44,7 @@ class LocalBackend:
 
     async def stat(self, key: str) -> StoredObject:
         try:
-            status = await asyncio.to_thread(os.lstat, self._root / key)
+            status = await asyncio.to_thread(_brought_back, os.lstat, self._root / key)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise StoredFileNotFound from exc
         except OSError as exc:
@@ -53,8 +56,10 @@ class LocalBackend:
     async def open(self, key: str) -> OpenFile:
         path = self._root / key
         try:
-            fd = open_cached(path)
-            return await asyncio.to_thread(_open, path) if fd is None else _opened(fd, path)
+            with contextlib.suppress(FileNotFoundError):
+                if (fd := open_cached(path)) is not None:
+                    return _opened(fd, path)
+            return await asyncio.to_thread(_brought_back, _open, path)
         except (FileNotFoundError, NotADirectoryError) as exc:
             raise StoredFileNotFound from exc
         except OSError as exc:
@@ -63,6 +68,12 @@ class LocalBackend:
     async def delete(self, key: str) -> None:
         try:
             await asyncio.to_thread(_delete, self._root, self._root / key)
+        except OSError as exc:
+            raise storage_error(exc) from exc
+
+    async def hide(self, keys: Sequence[str]) -> None:
+        try:
+            await asyncio.to_thread(_hide, [self._root / key for key in keys])
         except OSError as exc:
             raise storage_error(exc) from exc
 
@@ -117,6 +128,26 @@ class LocalFile:
         if self._is_open:
             self._is_open = False
             os.close(self._fd)
+
+
+def _hidden(path: Path) -> Path:
+    # No key begins with a dot, and neither the proxy nor `list` looks at such names.
+    return path.with_name(f".{path.name}")
+
+
+def _hide(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.rename(_hidden(path))
+
+
+def _brought_back(use: Callable[[Path], Found], path: Path) -> Found:
+    """`use(path)`, also when the file was hidden for a delete that did not come to its end."""
+    try:
+        return use(path)
+    except FileNotFoundError:
+        _hidden(path).rename(path)
+        return use(path)
 
 
 def _open(path: Path) -> LocalFile:
@@ -216,8 +247,9 @@ def _fsync_directory(directory: Path) -> None:
 
 
 def _delete(root: Path, target: Path) -> None:
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        target.unlink()
+    for path in (target, _hidden(target)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.unlink()
     directory = target.parent
     # Also when it was gone already: the delete before may have been stopped between these two.
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
