@@ -67,7 +67,7 @@ FILE_TYPES: tuple[FileType, ...] = (
     FileType(MediaType.IMAGE, "image/gif", ("gif",), Processor.IMAGE),
     FileType(MediaType.IMAGE, "image/webp", ("webp",), Processor.IMAGE),
     FileType(MediaType.IMAGE, "image/avif", ("avif",), Processor.IMAGE),
-    FileType(MediaType.IMAGE, "image/heic", ("heic", "heif"), Processor.IMAGE, stored_as="image/jpeg"),
+    FileType(MediaType.IMAGE, "image/heic", ("heic", "heif", "hif"), Processor.IMAGE, stored_as="image/jpeg"),
     FileType(MediaType.IMAGE, "image/svg+xml", ("svg",), Processor.SVG),
     FileType(MediaType.VIDEO, "video/mp4", ("mp4", "m4v"), Processor.VIDEO),
     FileType(MediaType.VIDEO, "video/mpeg", ("mpeg", "mpg", "mpe"), Processor.VIDEO),

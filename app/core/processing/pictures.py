@@ -27,9 +27,7 @@ def as_shown(
     small = image_steps.to_eight_bits(image_steps.fit(image, max_width_px=box[0], max_height_px=box[1]))
     if not keep_alpha or image_steps.is_opaque(small):
         return color_profiles.to_srgb(image_steps.flatten(small), profile)
-    colored = color_profiles.to_srgb(small.convert("L" if small.mode == "LA" else "RGB"), profile).convert("RGB")
-    colored.putalpha(small.getchannel("A"))
-    return colored
+    return color_profiles.to_srgb_under_alpha(small, profile)
 
 
 def save_rendition(

@@ -37,6 +37,8 @@ def read(upload: UploadedPicture, *, size: tuple[int, int], orientation: int, ke
             upload.image.load()
             small = image_steps.shrink(upload.image, size=size)
             upright = image_steps.orient(small, orientation=orientation)
+            if upload.stated is not None:
+                upright = upload.stated.tone_mapped(upright)
             flat = image_steps.to_eight_bits(upright) if keep_alpha else image_steps.flatten(upright)
             frames.append(flat.convert("RGBA" if keep_alpha else "RGB"))
         durations.append(_milliseconds(upload.image.info.get("duration")))

@@ -69,3 +69,10 @@ def to_srgb(image: Image.Image, profile: ColorProfile | None) -> Image.Image:
         if converted is not None:
             return converted
     return image.convert("RGB") if image.mode == "CMYK" else image
+
+
+def to_srgb_under_alpha(image: Image.Image, profile: ColorProfile | None) -> Image.Image:
+    """`image` (LA or RGBA) in sRGB with its transparency, as RGBA; see `to_srgb`."""
+    colored = to_srgb(image.convert("L" if image.mode == "LA" else "RGB"), profile).convert("RGB")
+    colored.putalpha(image.getchannel("A"))
+    return colored

@@ -30,6 +30,28 @@ def read(image: Image.Image, *, is_header_complete: bool = False) -> Image.Exif:
         return Image.Exif()
 
 
+def parse(data: bytes) -> Image.Exif:
+    """The EXIF directory in `data` (TIFF, with or without "Exif" before it); empty when it cannot be read."""
+    directory = Image.Exif()
+    try:
+        with _quietly():
+            directory.load(data if data.startswith(b"Exif\0\0") else b"Exif\0\0" + data)
+    except _UNREADABLE:
+        return Image.Exif()
+    return directory
+
+
+def color_space_of(exif: Image.Exif) -> tuple[int | None, str | None]:
+    """ColorSpace and the rule that InteroperabilityIndex names, each None when it is absent or nonsense."""
+    try:
+        with _quietly():
+            space = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.ColorSpace)
+            rule = _text(exif.get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex))
+    except _UNREADABLE:
+        return None, None
+    return space if isinstance(space, int) else None, rule if isinstance(rule, str) else None
+
+
 def orientation_of(exif: Image.Exif) -> int:
     """The EXIF orientation 1-8; 1 when it is absent or nonsense."""
     try:

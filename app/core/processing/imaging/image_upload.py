@@ -17,6 +17,7 @@ from app.core.processing.imaging import (
     image_limits,
     image_steps,
     jpeg_segments,
+    stated_colors,
     vips_codec,
 )
 
@@ -27,7 +28,8 @@ class UploadedPicture:
 
     data: the file.  size: as stored, before orientation.  frames: what is shown one after the other, 1 for a still.
     is_header_complete: nothing behind the pixels adds to `image.info`.
-    profile: None when there is no colour profile worth keeping.
+    stated: the colours that the file states and that go before an ICC profile, None when there are none.
+    profile: of the file or, for stated colours, one that says the same; None when there is none worth keeping.
     """
 
     data: bytes
@@ -38,6 +40,7 @@ class UploadedPicture:
     frames: int
     is_lossless: bool
     is_header_complete: bool
+    stated: stated_colors.StatedColors | None
     profile: color_profiles.ColorProfile | None
     jpeg: jpeg_segments.JpegSegments | None
 
@@ -67,6 +70,18 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
     image = image_codecs.open_image(io.BytesIO(data), codec, max_pixels=options.max_image_pixels)
     frames = _frame_count(image, codec)
     image_limits.check(width_px=image.width, height_px=image.height, frames=frames, options=options)
+    is_header_complete = codec.decoder != "PNG" or image_codecs.ends_with_pixels(data)
+    profile = color_profiles.read(image.info.get("icc_profile"))
+    stated = stated_colors.read(
+        data,
+        image,
+        decoder=codec.decoder,
+        has_profile=profile is not None,
+        is_header_complete=is_header_complete,
+    )
+    if stated is not None:
+        # Every frame of an animation is written as RGB.
+        profile = stated.profile(mode=image.mode if frames == 1 else "RGB")
     return UploadedPicture(
         data=data,
         image=image,
@@ -75,8 +90,9 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
         mode=image.mode,
         frames=frames,
         is_lossless=codec.decoder == "WEBP" and image_codecs.is_lossless_webp(data),
-        is_header_complete=codec.decoder != "PNG" or image_codecs.ends_with_pixels(data),
-        profile=color_profiles.read(image.info.get("icc_profile")),
+        is_header_complete=is_header_complete,
+        stated=stated,
+        profile=profile,
         jpeg=segments,
     )
 
@@ -98,7 +114,10 @@ def reduce(upload: UploadedPicture, *, sizes: Sequence[tuple[int, int]], keep_al
 
     None when it is no ordinary still of eight bits, or is damaged: then `decode` gives the picture or the refusal.
     """
-    if not _is_ordinary(upload) or (keep_alpha and upload.image.has_transparency_data):
+    if not _is_ordinary(upload):
+        return None
+    # What shows through is laid on white in its stored numbers here, which are to be those of sRGB.
+    if (keep_alpha or upload.stated is not None) and upload.image.has_transparency_data:
         return None
     if upload.codec.decoder == "JPEG" and _has_luma(upload):
         pictures = ffmpeg_codec.reduced(upload.data, mode=upload.mode, size=upload.size, sizes=sizes)

@@ -116,7 +116,9 @@ def extract_metadata(upload: UploadedPicture) -> JsonObject:
     frames = upload.frames - upload.first_frame
     if frames > 1:
         found |= {"animated": True, "frames": frames}
-    if upload.profile is not None:
+    if upload.stated is not None:
+        found |= upload.stated.facts()
+    elif upload.profile is not None:
         found["icc_profile"] = upload.profile.name
     return found | exif.facts(directory)
 
@@ -152,6 +154,8 @@ def _store_unchanged(upload: UploadedPicture, data: bytes, path: Path, *, option
 def _store_still(upload: UploadedPicture, path: Path, *, options: ProcessingOptions) -> StoredPicture:
     picture, preview = _reduced(upload, options=options) or (_decoded(upload, options=options), None)
     picture, profile = _in_storable_colors(picture, upload, options=options)
+    if preview is not None and upload.stated is not None:
+        preview = upload.stated.tone_mapped(preview)
     image_codecs.encode(
         [picture],
         path,
@@ -223,6 +227,11 @@ def _in_storable_colors(
     """Eight bits, CMYK as sRGB, transparency on white unless it is kept; with the profile that goes with the result."""
     profile = upload.profile
     keeps_alpha = options.keep_alpha and upload.codec.keeps_alpha and not image_steps.is_opaque(picture)
+    if upload.stated is not None:
+        picture = upload.stated.tone_mapped(picture)
+        if not keeps_alpha and profile is not None and not image_steps.is_opaque(picture):
+            # Browsers mix colours as sRGB: half of black on white is another grey in numbers of another curve.
+            picture, profile = color_profiles.to_srgb_under_alpha(image_steps.to_eight_bits(picture), profile), None
     picture = image_steps.to_eight_bits(picture) if keeps_alpha else image_steps.flatten(picture)
     if not upload.codec.keeps_palette:
         picture = image_steps.to_eight_bits(picture)
