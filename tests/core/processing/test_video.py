@@ -169,7 +169,7 @@ def test_high_dynamic_range_is_told_and_shown_in_ordinary_brightness(tmp_path: P
     assert result.properties["hdr"] is True
     white = shown(result.poster).getpixel((56, 24))
     assert isinstance(white, tuple)
-    assert all(225 <= level <= 250 for level in white)
+    assert all(180 <= level <= 195 for level in white), "what a browser shows while the film plays"
 
 
 def test_a_recording_without_duration_is_walked(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Owns the arithmetic of primaries: from their light to CIE XYZ and between two sets. Standard library only."""
 
-from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from app.core.processing.imaging.cicp import BT709, Point, Primaries
@@ -19,14 +18,6 @@ _TOLERANCE: Final = 0.01
 def applied(matrix: Matrix, vector: Vector) -> Vector:
     """The product of a matrix and a column."""
     return _dot(matrix[0], vector), _dot(matrix[1], vector), _dot(matrix[2], vector)
-
-
-def contributions(matrix: Matrix, light: Sequence[float]) -> tuple[list[Vector], list[Vector], list[Vector]]:
-    """What each amount of `light` in the first, second and third channel adds to the product with `matrix`."""
-    first, second, third = (
-        [(column[0] * value, column[1] * value, column[2] * value) for value in light] for column in _transposed(matrix)
-    )
-    return first, second, third
 
 
 def to_d50(primaries: Primaries) -> Matrix:

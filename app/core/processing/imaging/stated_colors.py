@@ -91,7 +91,7 @@ def read(
     decoder: the Pillow plug-in that opened `image`.  is_header_complete: nothing of interest follows the pixels.
     """
     if decoder == "PNG":
-        return _of_png(data, image, has_profile=has_profile, is_header_complete=is_header_complete)
+        return _of_png(data, has_profile=has_profile, is_header_complete=is_header_complete)
     if has_profile:
         return None
     if decoder in ("AVIF", "HEIF") and (found := _of_heif(data)) is not None:
@@ -99,7 +99,7 @@ def read(
     return _of_exif(exif.read(image)) if decoder != "GIF" else None
 
 
-def _of_png(data: bytes, image: Image.Image, *, has_profile: bool, is_header_complete: bool) -> StatedColors | None:
+def _of_png(data: bytes, *, has_profile: bool, is_header_complete: bool) -> StatedColors | None:
     said = png_colors.read(data, is_header_complete=is_header_complete)
     if (points := said.code_points) is not None:
         return StatedColors("cicp", *points, said.peak_nits)
@@ -109,9 +109,8 @@ def _of_png(data: bytes, image: Image.Image, *, has_profile: bool, is_header_com
         return StatedColors("srgb", cicp.BT709, cicp.SRGB)
     if (curve := said.gamma) is not None:
         return StatedColors("gamma", *curve)
-    if said.exif is not None:
-        return _of_exif(exif.parse(said.exif))
-    return _of_exif(exif.read(image, is_header_complete=True))
+    # Not by way of Pillow, which keeps what it reads here: behind the pixels there may be more.
+    return _of_exif(exif.parse(said.exif)) if said.exif is not None else None
 
 
 def _of_heif(data: bytes) -> StatedColors | None:
