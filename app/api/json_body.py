@@ -2,12 +2,12 @@
 
 from typing import TypeVar
 
-import orjson
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from app.core.errors import BodyTooLarge, InvalidRequest
+from app.core.json_safety import InvalidJson, read
 
 MAX_JSON_BYTES = 1024 * 1024
 
@@ -25,8 +25,8 @@ async def read_json(request: Request, model: type[Model]) -> Model:
     if content_type != "application/json":
         raise InvalidRequest("Send the body as application/json.")
     try:
-        value = orjson.loads(bytes(body))
-    except orjson.JSONDecodeError as exc:
+        value = read(bytes(body))
+    except InvalidJson as exc:
         raise InvalidRequest("The body is not valid JSON.") from exc
     try:
         return model.model_validate(value)

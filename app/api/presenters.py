@@ -9,14 +9,17 @@ from collections.abc import Mapping
 import orjson
 from starlette.responses import Response
 
-from app.core.processing.contract import JsonObject
+from app.core.json_safety import RawJson, is_readable
+from app.core.logging import get_logger
 from app.core.storage import StorageManager
 from app.models import Content, Media
-from app.repositories.media_reader import MediaRecord, RawJson
+from app.repositories.media_reader import MediaRecord
 from app.services.media_lists import MediaPage
 from app.services.media_service import page_count
 
 Document = dict[str, object]
+
+log = get_logger(__name__)
 
 
 class JsonReply(Response):
@@ -48,8 +51,8 @@ def media_document(media: Media | MediaRecord, storage: StorageManager) -> Docum
         "width": media.width,
         "height": media.height,
         "duration": media.duration,
-        "metadata": _json(media.user_metadata),
-        "properties": _json(media.properties),
+        "metadata": _object(media.id, "metadata", media.user_metadata),
+        "properties": _object(media.id, "properties", media.properties),
         "checksum_sha256": media.checksum_sha256,
         "uploaded_by": str(media.uploaded_by),
         "created_at": media.created_at,
@@ -58,8 +61,12 @@ def media_document(media: Media | MediaRecord, storage: StorageManager) -> Docum
 
 
 def media_json(media: MediaRecord, storage: StorageManager) -> bytes:
-    """The same as it stands in an answer."""
-    return _as_json(media_document(media, storage))
+    """The same as it stands in a list; empty when the row cannot be shown, which the log knows then."""
+    try:
+        return _as_json(media_document(media, storage))
+    except (TypeError, ValueError, OverflowError):
+        log.exception("media.not_shown", media_id=str(media.id))
+        return b""
 
 
 def page_document(found: MediaPage, *, page: int, page_size: int) -> Document:
@@ -93,5 +100,9 @@ def _as_json(document: Document | list[Document]) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
-def _json(value: JsonObject | RawJson) -> object:
-    return orjson.Fragment(value.text) if isinstance(value, RawJson) else value
+def _object(media_id: uuid.UUID, column: str, value: RawJson) -> orjson.Fragment:
+    """What a column holds, or nothing where somebody put what clients choke on: it must not cost them the page."""
+    if is_readable(value):
+        return orjson.Fragment(value.text)
+    log.error("media.unreadable_json", media_id=str(media_id), column=column, size_chars=len(value.text))
+    return orjson.Fragment("{}")

@@ -24,6 +24,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, NullPool
 from app.core import metrics
 from app.core.config import Settings
 from app.core.errors import DatabaseUnavailable
+from app.core.json_safety import RawJson
 from app.core.logging import get_logger
 from app.core.postgres.driver import ConnectionOptions, asyncpg_dsn, connect, is_lost, means_unavailable, ping
 from app.core.postgres.notices import NoticeListener
@@ -79,6 +80,8 @@ class Database:
             pool_timeout=self._timeout_s,
             pool_use_lifo=True,  # keeps few connections warm, so that pings are rare
             hide_parameters=True,  # what users wrote stays out of the log
+            json_serializer=_json_text,
+            json_deserializer=RawJson,
         )
         # Locks and migrations may last, so they take no connection from requests and have no statement limit.
         unlimited = replace(options, statement_timeout_s=None)
@@ -218,6 +221,10 @@ class Database:
         if self._is_measured:
             stats = self.pool_stats()
             metrics.db_pool_measured(in_use=stats.in_use, size=stats.size)
+
+
+def _json_text(value: RawJson) -> str:
+    return value.text
 
 
 def _translate(context: ExceptionContext) -> None:

@@ -2,7 +2,7 @@
 
     ServiceError (500 internal_error)
     ├── InvalidRequest (400)                      the request cannot be read
-    │   ├── MalformedMultipart · MissingField · DuplicateField · InvalidField · UnsupportedForm
+    │   ├── MalformedMultipart · MissingField · DuplicateField · InvalidField · InvalidNumber · UnsupportedForm
     │   └── ChecksumMismatch
     ├── InvalidUpload (400)                       the request is fine, the file is not
     │   ├── EmptyFile · FileTooLarge · UnsupportedFileType · FileTypeMismatch
@@ -79,6 +79,17 @@ class InvalidField(InvalidRequest):
     def __init__(self, field: str, problem: str) -> None:
         super().__init__(f"'{field}' {problem}")
         self.field = field
+
+
+class InvalidNumber(InvalidField):
+    """A number that not every client and database would read as the same one."""
+
+    code = "invalid_number"
+
+    def __init__(self, field: str, *, max_chars: int) -> None:
+        super().__init__(
+            field, f"has a number beyond the range of a double or of more than {max_chars} characters; send it as text."
+        )
 
 
 class ChecksumMismatch(InvalidRequest):

@@ -7,7 +7,7 @@ from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, String, Text, Uu
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.processing.contract import JsonObject, JsonValue  # noqa: F401 - Mapped[] resolves it by name
+from app.core.json_safety import RawJson
 from app.models.base import Base
 from app.models.content import Content
 
@@ -44,8 +44,8 @@ class Media(Base):
     height: Mapped[int | None] = mapped_column(Integer)
     duration: Mapped[int | None] = mapped_column(Integer)
     # SQLAlchemy reserves the attribute name `metadata`.
-    user_metadata: Mapped[JsonObject] = mapped_column("metadata", JSONB, server_default=text("'{}'::jsonb"))
-    properties: Mapped[JsonObject] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
+    user_metadata: Mapped[RawJson] = mapped_column("metadata", JSONB, server_default=text("'{}'::jsonb"))
+    properties: Mapped[RawJson] = mapped_column(JSONB, server_default=text("'{}'::jsonb"))
     checksum_sha256: Mapped[str | None] = mapped_column(String(64))
     uploaded_by: Mapped[uuid.UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())

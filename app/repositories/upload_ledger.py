@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-import orjson
-
 from app.core.postgres.statements import ConstraintViolated, StatementPool
 from app.models import IdempotencyKey, Media, MediaText, MediaWaveform
 from app.repositories.idempotency_repository import KEPT_FOR
@@ -169,8 +167,8 @@ def _media_values(media: Media) -> tuple[object, ...]:
         media.width,
         media.height,
         media.duration,
-        orjson.dumps(media.user_metadata).decode(),
-        orjson.dumps(media.properties).decode(),
+        media.user_metadata.text,
+        media.properties.text,
         media.checksum_sha256,
         media.uploaded_by,
     )

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, JsonValue, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, JsonValue, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
 
-from app.core.errors import InvalidField
-from app.core.json_safety import checked_object, is_storable_text
+from app.core.errors import InvalidField, InvalidNumber
+from app.core.json_safety import RawJson, checked_object, is_storable_text
 
 
 def _storable(text: str) -> str:
@@ -15,13 +15,15 @@ def _storable(text: str) -> str:
     return text
 
 
-def _metadata(value: object) -> object:
-    if isinstance(value, dict):
-        try:
-            checked_object(value, field="metadata")
-        except InvalidField as exc:
-            raise ValueError(str(exc)) from exc
-    return value
+def _metadata(value: object) -> RawJson:
+    if not isinstance(value, dict):
+        raise ValueError("Input should be a valid dictionary")  # noqa: TRY004 - what pydantic makes a problem of
+    try:
+        return checked_object(value, field="metadata")
+    except InvalidNumber:
+        raise  # with the code that it has in an upload
+    except InvalidField as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def _rfc3339(moment: datetime) -> str:
@@ -31,5 +33,7 @@ def _rfc3339(moment: datetime) -> str:
 StorableText = Annotated[str, AfterValidator(_storable)]
 ShortText = Annotated[StorableText, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 JsonObject = dict[str, JsonValue]
-Metadata = Annotated[JsonObject, BeforeValidator(_metadata)]
+Metadata = Annotated[
+    RawJson, PlainValidator(_metadata), WithJsonSchema({"type": "object", "additionalProperties": True})
+]
 Timestamp = Annotated[datetime, PlainSerializer(_rfc3339, return_type=str)]

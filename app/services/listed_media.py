@@ -14,7 +14,7 @@ from app.repositories.media_list_reader import MediaListReader, MediaPlace
 from app.repositories.media_reader import MediaRecord
 
 Render: TypeAlias = Callable[[MediaRecord], bytes]
-"""Writes one media as JSON; the same bytes for the same record."""
+"""Writes one media as JSON; the same bytes for the same record, and none for one that cannot be shown."""
 
 MAX_KEPT_BYTES: Final = 8 * 1024 * 1024
 _ENTRY_BYTES: Final = 400  # what an entry takes besides its text: the id, the tuple, its place in the dictionary
@@ -42,7 +42,7 @@ class ListedMedia:
         self._kept_bytes = 0
 
     async def texts(self, places: Sequence[MediaPlace]) -> Sequence[bytes]:
-        """The media of `places` in their order; without those that were deleted since the places were read."""
+        """The media of `places` in their order, without those that were deleted since or cannot be shown."""
         texts: dict[uuid.UUID, bytes | None] = {}
         missing = []
         oldest_s = time.monotonic() - self._ttl_s
@@ -59,7 +59,7 @@ class ListedMedia:
         if missing:
             for version, record in await self._reader.whole(missing):
                 texts[record.id] = self._rendered(record, version)
-        return [text for text in texts.values() if text is not None]
+        return [text for text in texts.values() if text]
 
     def _rendered(self, record: MediaRecord, version: int) -> bytes:
         text = self._render(record)

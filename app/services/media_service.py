@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import orjson
-
 from app.core.database import Database
 from app.core.errors import ContentNotFound, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
 from app.core.http_conditions import NO_CONDITIONS, Conditions
+from app.core.json_safety import RawJson, read
 from app.core.media_types import MediaType
 from app.core.paging import Cursor
-from app.core.processing.contract import JsonObject
 from app.core.storage import StorageManager
 from app.models import Media, MediaWaveform
 from app.repositories.content_repository import ContentRepository
@@ -32,7 +30,7 @@ class MediaChanges:
     """Fields of an update; None leaves a field as it is."""
 
     filename: str | None = None
-    metadata: JsonObject | None = None
+    metadata: RawJson | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,8 @@ def _require_uploader(media: Media | MediaRecord, user_id: uuid.UUID) -> None:
 def _main_file(media: MediaRecord, key: str) -> StoredFile:
     # Only text that is UTF-8 is said to be: for anything else a browser's guess is as good as ours.
     is_text = media.mime_type == "text/plain"
-    is_utf8 = is_text and orjson.loads(media.properties.text).get("charset") in {"utf-8", "us-ascii"}
+    properties = read(media.properties.text.encode()) if is_text else None
+    is_utf8 = isinstance(properties, dict) and properties.get("charset") in {"utf-8", "us-ascii"}
     return StoredFile(
         key=key,
         filename=media.filename,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.core.json_safety import write
 from app.core.media_types import MIB, extension_of
 from app.core.processing.contract import ProcessedFile, Rendition
 from app.core.storage import StorageManager
@@ -70,7 +71,7 @@ async def make_draft(
         height=processed.height_px,
         duration=None if processed.duration_s is None else round(processed.duration_s),
         user_metadata=form.metadata,
-        properties=properties,
+        properties=write(properties),
         checksum_sha256=checksum,
         uploaded_by=user_id,
     )

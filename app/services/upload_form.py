@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from app.core.errors import ChecksumMismatch, InvalidField
-from app.core.json_safety import parse_object
-from app.core.processing.contract import JsonObject
+from app.core.json_safety import RawJson, parse_object
 from app.core.upload_stream import ReceivedUpload
 
 
@@ -19,7 +18,7 @@ class UploadForm:
     """The checked fields. `fingerprint` is equal for two uploads of the same file with the same fields."""
 
     content_id: uuid.UUID | None
-    metadata: JsonObject
+    metadata: RawJson
     fingerprint: str
 
 
@@ -32,7 +31,7 @@ def read_form(received: ReceivedUpload, *, content_id: uuid.UUID | None) -> Uplo
     metadata = received.fields.get("metadata", "").strip()
     form = UploadForm(
         content_id=content_id,
-        metadata=parse_object(metadata, field="metadata") if metadata else {},
+        metadata=parse_object(metadata, field="metadata") if metadata else RawJson("{}"),
         fingerprint=_fingerprint(received, content_id, metadata),
     )
     _compare_checksums(received)

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, inspect, select, update
 
 from app.core.database import Database
+from app.core.json_safety import RawJson
 from app.core.postgres.statements import ConstraintViolated
 from app.models import Base, Content, IdempotencyKey, Media, MediaText, MediaWaveform, StorageJournal, UserUsage
 from app.repositories.idempotency_repository import KEPT_FOR
@@ -42,8 +43,8 @@ def media_of(*, size_bytes: int = 10, content_id: uuid.UUID | None = None) -> Me
         width=3,
         height=4,
         duration=5,
-        user_metadata={"title": "Ä", "n": [1, 2.5, None, True]},
-        properties={"codec": "h264"},
+        user_metadata=RawJson('{"n": [1, 2.5, null, true], "title": "Ä"}'),  # as PostgreSQL writes it
+        properties=RawJson('{"codec": "h264"}'),
         checksum_sha256="0" * 64,
         uploaded_by=USER,
     )

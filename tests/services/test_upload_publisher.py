@@ -7,6 +7,7 @@ import pytest
 
 from app.core.database import Database
 from app.core.errors import QuotaExceeded, StorageUnavailable
+from app.core.json_safety import RawJson
 from app.core.staging import Staging
 from app.core.storage import StorageManager
 from app.core.storage_backends.local import LocalBackend
@@ -67,8 +68,8 @@ def draft_of(tmp_path: Path, *keys: str, data: bytes = b"bytes", content_id: uui
         storage_path=keys[0],
         thumbnail_path=keys[1] if len(keys) > 1 else None,
         file_size=len(data),
-        user_metadata={},
-        properties={},
+        user_metadata=RawJson("{}"),
+        properties=RawJson("{}"),
         checksum_sha256="0" * 64,
         uploaded_by=uuid.UUID(int=7),
     )

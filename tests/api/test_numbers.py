@@ -1,0 +1,150 @@
+"""A number in `metadata` is kept exactly or refused, and whatever was accepted once is served by every route."""
+
+import json
+import uuid
+from decimal import Decimal
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from tests.fixtures.api import CONTENT, MEDIA, Api
+from tests.fixtures.pictures import png
+
+EXACT = [
+    "99999999999999999999", "18446744073709551616", "-9223372036854775809", "1e25", "1E+25", "1.5e300", "5e-324",
+    "0.1234567890123456789", "3.14159265358979323846264338327950288", "1.10", "9007199254740993", "123456789012345",
+    "-0", "-0.0", "0e999999999999", "0.000000000000000000000000001", "1" * 309, "0." + "7" * 998, "1e308", "-1.5e-300",
+]  # fmt: skip
+REFUSED = [
+    "9" * 309,
+    "1e400",
+    "-1e400",
+    "1E-400",
+    "1e999999999999",
+    "1e-999999999999",
+    "9" * 310,
+    "9" * 60_000,
+    "0." + "1" * 999,
+]
+NOT_JSON = ["NaN", "Infinity", "-Infinity", "01", "1.", ".5", "+1", "0x10", "1e", "--1", "1_000"]
+AS_JSON = {"Content-Type": "application/json"}
+
+
+def numbers_in(reply_text: str) -> list[Decimal]:
+    """Every number of `metadata.n`, wherever it is in the answer."""
+    found: list[Decimal] = []
+
+    def noted(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found.extend(value for name, value in pairs if name == "n" and isinstance(value, Decimal))
+        return dict(pairs)
+
+    json.loads(reply_text, parse_int=Decimal, parse_float=Decimal, object_pairs_hook=noted)
+    return found
+
+
+async def every_answer(api: Api, media_id: str, content_id: str) -> list[httpx.Response]:
+    paths = [
+        f"{MEDIA}/{media_id}", f"{MEDIA}/", f"{MEDIA}/?page=1&unknown=1", f"{MEDIA}/?content_id={content_id}",
+        f"{MEDIA}/content/{content_id}/media", f"{CONTENT}/{content_id}", f"{CONTENT}/",
+    ]  # fmt: skip
+    return [await api.client.get(path, headers=api.auth) for path in paths]
+
+
+async def content_of(api: Api) -> str:
+    created = await api.client.post(f"{CONTENT}/", json={"title": "T"}, headers=api.auth)
+    return str(created.json()["id"])
+
+
+async def test_numbers_come_back_exactly_by_every_route(api: Api) -> None:
+    content_id = await content_of(api)
+    everything = "[" + ",".join('{"n":%s}' % number for number in EXACT) + "]"
+    sent = [Decimal(number) for number in EXACT]
+    key = {"Idempotency-Key": "n"}
+    fields = {"metadata": f'{{"all": {everything}}}', "content_id": content_id}
+    stored = await api.upload("a.png", png(5, 5), "image", fields, key)
+    again = await api.upload("a.png", png(5, 5), "image", fields, key)
+    media_id = stored.json()["id"]
+    body = f'{{"metadata": {{"all": {everything}}}}}'
+    for answer in [stored, again, *await every_answer(api, media_id, content_id)]:
+        assert (answer.status_code, numbers_in(answer.text)) == (answer.status_code, sent), answer.text
+    changed = await api.client.put(f"{MEDIA}/{media_id}", content=body, headers=api.auth | AS_JSON)
+    renamed = await api.client.put(f"{CONTENT}/{content_id}", json={"title": "U"}, headers=api.auth)
+    for answer in [changed, renamed, *await every_answer(api, media_id, content_id)]:
+        assert (answer.status_code, numbers_in(answer.text)) == (200, sent), answer.text
+
+
+@pytest.mark.parametrize("number", REFUSED, ids=lambda number: number[:20])
+async def test_numbers_that_would_change_are_refused_alike_everywhere(api: Api, number: str) -> None:
+    media_id = (await api.uploaded("a.png", png(5, 5), "image"))["id"]
+    metadata = f'{{"deep": [{{"n": {number}}}]}}'
+    refused = await api.upload("a.png", png(5, 5), "image", {"metadata": metadata})
+    changed = await api.client.put(
+        f"{MEDIA}/{media_id}", content=f'{{"metadata": {metadata}}}', headers=api.auth | AS_JSON
+    )
+    for reply in (refused, changed):
+        assert (reply.status_code, reply.json()["code"]) == (400, "invalid_number")
+        assert reply.json()["detail"].startswith("'metadata' has a number beyond")
+    assert await api.media_count() == 1
+
+
+@pytest.mark.parametrize("number", NOT_JSON)
+async def test_what_is_no_number_of_json_is_refused(api: Api, number: str) -> None:
+    reply = await api.upload("a.png", png(5, 5), "image", {"metadata": f'{{"a": 1e400, "n": {number}}}'})
+    assert (reply.status_code, reply.json()["code"]) == (400, "invalid_field")
+
+
+async def test_a_short_exponent_does_not_become_a_long_answer(api: Api) -> None:
+    many = ",".join(["1e300"] * 300)  # 1.8 KB, and 90 KB written out
+    reply = await api.upload("a.png", png(5, 5), "image", {"metadata": f'{{"n": [{many}]}}'})
+    assert (reply.status_code, reply.json()["code"]) == (400, "invalid_field")
+
+
+async def test_the_other_rules_hold_beside_such_numbers(api: Api) -> None:
+    for raw in ('{"n": 1e25, "a": "\\u0000"}', '{"n": 1e400, "a": "\\ud800"}', '{"n": 1e25, "a": "\\ud800"}',
+                '{"a":' * 33 + "1e25" + "}" * 33, '{"a":' * 5000 + "1e400" + "}" * 5000):  # fmt: skip
+        reply = await api.upload("a.png", png(5, 5), "image", {"metadata": raw})
+        assert (reply.status_code, reply.json()["code"]) == (400, "invalid_field"), raw[:40]
+    body = await api.uploaded("a.png", png(5, 5), "image", metadata='{"n": 1e25, "n": 7}')
+    assert body["metadata"] == {"n": 7}
+
+
+async def test_a_number_in_a_field_that_is_ignored_is_ignored(api: Api) -> None:
+    body = b'{"title": "T", "other": 1e400, "another": 99999999999999999999}'
+    assert (await api.client.post(f"{CONTENT}/", content=body, headers=api.auth | AS_JSON)).status_code == 201
+    wrong = await api.client.post(f"{CONTENT}/", content=b'{"title": 1e400}', headers=api.auth | AS_JSON)
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (400, "title")
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "shown"),
+    [
+        ('{"n": 1e5000}', {}),
+        ('{"n": 0.' + "1" * 2000 + "}", {}),
+        ('{"a":' * 2000 + "1" + "}" * 2000, {}),
+        ("[1, 2]", {}),
+        ('"text"', {}),
+        ('{"n": 1e400}', {"n": 10**400}),
+        ('{"text": "' + "1" * 5000 + '"}', {"text": "1" * 5000}),
+    ],
+    ids=["digits", "decimals", "deep", "list", "text", "beyond a double", "digits in text"],
+)
+async def test_a_row_written_by_hand_costs_no_page(
+    api: Api, by_hand: str, shown: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content_id = await content_of(api)
+    media_id = str((await api.uploaded("a.png", png(5, 5), "image", content_id=content_id))["id"])
+    await api.uploaded("b.png", png(5, 5), "image", content_id=content_id, metadata='{"mine": 1}')
+    async with api.database.transaction() as session:
+        await session.execute(
+            text("UPDATE media SET metadata = CAST(:value AS jsonb) WHERE id = :id"),
+            {"value": by_hand, "id": uuid.UUID(media_id)},
+        )
+    api.services.media._reads.many_changed()  # what the database tells a live service
+    for answer in await every_answer(api, media_id, content_id):
+        assert answer.status_code == 200
+        document = answer.json()
+        items = document if isinstance(document, list) else document.get("items", [document])
+        media = [one for item in items for one in item.get("media", [item])]
+        assert {"mine": 1} in [one["metadata"] for one in media] or len(media) == 1
+        assert [one["metadata"] for one in media if one["id"] == media_id] == [shown]
