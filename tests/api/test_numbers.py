@@ -58,7 +58,7 @@ async def content_of(api: Api) -> str:
 
 async def test_numbers_come_back_exactly_by_every_route(api: Api) -> None:
     content_id = await content_of(api)
-    everything = "[" + ",".join('{"n":%s}' % number for number in EXACT) + "]"
+    everything = "[" + ",".join(f'{{"n":{number}}}' for number in EXACT) + "]"
     sent = [Decimal(number) for number in EXACT]
     key = {"Idempotency-Key": "n"}
     fields = {"metadata": f'{{"all": {everything}}}', "content_id": content_id}
