@@ -98,6 +98,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 "Content-Range",
                 "ETag",
                 "Idempotent-Replayed",
+                "Link",
                 "Location",
                 "Repr-Digest",
                 "Retry-After",
@@ -201,7 +202,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
             upload_saga=upload_saga,
             delete_saga=delete_saga,
         ),
-        content=ContentService(database, reads, lists),
+        content=ContentService(database, reads, lists, settings),
         upload_limiter=RateLimiter(settings.uploads_per_minute),
         address_limiter=RateLimiter(settings.requests_per_minute),
     )

@@ -39,6 +39,12 @@ _ERROR_HEADERS = {
 }
 _ETAG = {"ETag": _header("Strong validator, for `If-None-Match` and `If-Match`.", '"6f9c1c1e3a54-64a1f0c2b3d40"')}
 _LOCATION = {"Location": _header("Path of what was created.", "/api/v1/media/6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90")}
+_LINK = {
+    "Link": _header(
+        "Where the list goes on, when `limit` left some out (RFC 8288).",
+        '</api/v1/content/123e4567-e89b-12d3-a456-426614174000?limit=50&cursor=MTc5…>; rel="next"',
+    )
+}
 _REPLAYED = {
     "Idempotent-Replayed": _header("`true` when this is the answer to an earlier request with the same key.", "true")
 }
@@ -84,6 +90,11 @@ def created() -> Responses:
 def uploaded() -> Responses:
     """201 of an upload, also of one that was answered before."""
     return {201: {"description": "Stored.", "headers": _LOCATION | _ETAG | _REPLAYED}}
+
+
+def continued() -> Responses:
+    """200 of a list of media that may go on."""
+    return {200: {"description": "Oldest first.", "headers": _LINK}}
 
 
 def validated() -> Responses:

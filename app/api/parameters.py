@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import Path, Query
 
 from app.core.media_types import MediaType
+from app.schemas.media import EXAMPLE_CURSOR
+from app.services.content_media import MAX_LIMIT
 
 _MEDIA_ID = "6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90"
 _CONTENT_ID = "123e4567-e89b-12d3-a456-426614174000"
@@ -20,4 +22,11 @@ FileKey = Annotated[
 MediaTypeFilter = Annotated[MediaType | None, Query(description="Only this type.", examples=["image"])]
 UploaderFilter = Annotated[uuid.UUID | None, Query(description="Only what this user uploaded.", examples=[_USER_ID])]
 ContentFilter = Annotated[uuid.UUID | None, Query(description="Only what belongs to this.", examples=[_CONTENT_ID])]
+MediaLimit = Annotated[
+    int | None, Query(ge=1, le=MAX_LIMIT, description="At most so many media; unset: all of them.", examples=[50])
+]
+MediaCursor = Annotated[
+    str | None,
+    Query(description="Go on behind the media of the page before: follow its `Link`.", examples=[EXAMPLE_CURSOR]),
+]
 PageSize = Annotated[int, Query(ge=1, le=100, description="Items per page.", examples=[20])]

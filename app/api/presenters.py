@@ -4,7 +4,8 @@ Documents go straight into JSON. The response models of `app/schemas` describe t
 answer against its model; validating every answer on its way out would cost more than the rest of a read.
 """
 
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 
 import orjson
 from starlette.responses import Response
@@ -13,6 +14,7 @@ from app.core.json_safety import RawJson, is_readable
 from app.core.logging import get_logger
 from app.core.storage import StorageManager
 from app.models import Content, Media
+from app.repositories.content_reader import ContentRecord
 from app.repositories.media_reader import MediaRecord
 from app.services.media_lists import MediaPage
 from app.services.media_service import page_count
@@ -83,17 +85,25 @@ def page_document(found: MediaPage, *, page: int, page_size: int) -> Document:
     }
 
 
-def content_document(content: Content, storage: StorageManager) -> Document:
-    """One content with its media, as `ContentWithMedia` describes it."""
-    return {
+def content_head(content: Content | ContentRecord) -> bytes:
+    """The JSON of a content up to its media, as `ContentWithMedia` describes it; they and `]}` follow."""
+    document: Document = {
         "id": str(content.id),
         "title": content.title,
         "body": content.body,
+        "attach": content.attach,
         "created_by": str(content.created_by),
         "created_at": content.created_at,
         "updated_at": content.updated_at,
-        "media": [media_document(media, storage) for media in content.media],
     }
+    if isinstance(content, ContentRecord) and content.media_total is not None:
+        document["media_total"] = content.media_total
+    return _as_json(document)[:-1] + b',"media":['
+
+
+def media_texts(found: Sequence[MediaRecord], storage: StorageManager) -> bytes:
+    """Several media as they stand in a list, without its brackets; without those that cannot be shown."""
+    return b",".join(filter(None, (media_json(media, storage) for media in found)))
 
 
 def _as_json(document: Document | list[Document]) -> bytes:

@@ -182,6 +182,10 @@ class Settings(BaseSettings):
     QUOTA_FILES: int | None = Field(
         None, ge=0, description="Stored media per user; 0 is no limit. Unset: 100000 in production, else no limit."
     )
+    QUOTA_CONTENTS: int | None = Field(
+        None, ge=0, description="Contents per user; 0 is no limit. Unset: 10000 in production, else no limit."
+    )
+    MAX_MEDIA_PER_CONTENT: int = Field(10_000, ge=1, le=1_000_000, description="Most media of one content.")
     CLAMD_URL: str | None = Field(None, description="`tcp://host:3310` or `unix:///path`; uploads are scanned there.")
     CLAMD_TIMEOUT_S: Seconds = Field(30, description="Longest wait for the scanner.")
 
@@ -288,6 +292,11 @@ class Settings(BaseSettings):
     def quota_files(self) -> int:
         """Stored media per user, 0 for no limit."""
         return self._limit(self.QUOTA_FILES, in_production=100_000)
+
+    @property
+    def quota_contents(self) -> int:
+        """Contents per user, 0 for no limit."""
+        return self._limit(self.QUOTA_CONTENTS, in_production=10_000)
 
     def _limit(self, configured: int | None, *, in_production: int) -> int:
         if configured is not None:

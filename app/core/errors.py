@@ -9,7 +9,7 @@
     │   └── UnreadableFile · FileTooComplex · MalwareFound
     ├── Unauthenticated (401) · PermissionDenied (403)
     ├── NotFound (404): MediaNotFound · ContentNotFound · StoredFileNotFound
-    ├── RequestTimedOut (408) · Conflict (409) · BodyTooLarge (413) · QuotaExceeded (413)
+    ├── RequestTimedOut (408) · Conflict (409) · BodyTooLarge (413) · QuotaExceeded (413): ContentFull
     ├── PreconditionFailed (412) · RangeNotSatisfiable (416)
     ├── IdempotencyMismatch (422) · TooManyRequests (429): TooManyUploads
     ├── Unavailable (503): ServiceBusy · ShuttingDown · DatabaseUnavailable
@@ -241,6 +241,13 @@ class QuotaExceeded(ServiceError):
     status = 413
     code = "quota_exceeded"
     report = False
+
+
+class ContentFull(QuotaExceeded):
+    code = "content_full"
+
+    def __init__(self, *, limit: int) -> None:
+        super().__init__(f"This content has the most media that one may have, {limit}.")
 
 
 class RangeNotSatisfiable(ServiceError):

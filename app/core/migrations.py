@@ -15,6 +15,8 @@ _SCRIPTS = Path(__file__).resolve().parents[2] / "alembic"
 async def upgrade_to_head(database: Database) -> None:
     """Run every migration that is missing, in one transaction: afterwards the schema is new, or as it was.
 
+    One that builds an index while others write commits what came before it; run again, it goes on from there.
+
     Several processes may call this at once; one migrates and the others wait for it. Raises DatabaseUnavailable when
     the database cannot be reached.
     """

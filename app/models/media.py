@@ -5,11 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import ForeignKey, Index, Integer, LargeBinary, String, Text, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.json_safety import RawJson
 from app.models.base import Base
-from app.models.content import Content
 
 
 class Media(Base):
@@ -21,6 +20,14 @@ class Media(Base):
         Index("idx_uploaded_by_created", "uploaded_by", "created_at"),
         Index("idx_media_content_id", "content_id"),
         Index("idx_media_url", "url"),
+        # The media of a content, page by page; most media have none.
+        Index(
+            "idx_media_content_created",
+            "content_id",
+            "created_at",
+            "id",
+            postgresql_where=text("content_id IS NOT NULL"),
+        ),
         # What lists walk: newest first, with the id as the tie-break that makes the order total.
         Index("idx_media_created", "created_at", "id"),
         Index("idx_media_type_created", "media_type", "created_at", "id"),
@@ -50,8 +57,6 @@ class Media(Base):
     uploaded_by: Mapped[uuid.UUID] = mapped_column(Uuid)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now(), onupdate=func.clock_timestamp())
-
-    content: Mapped[Content | None] = relationship(back_populates="media", lazy="raise")
 
     @property
     def stored_keys(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Queries on `content`. Takes a session and never commits."""
+"""Queries on `content` for changes; reads are in `content_reader`. Takes a session and never commits."""
 
 import uuid
 from collections.abc import Sequence
@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from sqlalchemy import delete, exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import selectinload
 
 from app.models.content import Content
 from app.models.media import Media
@@ -30,11 +29,6 @@ class ContentRepository:
 
     async def exists(self, content_id: uuid.UUID) -> bool:
         return bool((await self._session.execute(select(exists().where(Content.id == content_id)))).scalar_one())
-
-    async def get_with_media(self, content_id: uuid.UUID) -> Content | None:
-        """The row and its media, oldest first, in two queries."""
-        query = select(Content).where(Content.id == content_id).options(selectinload(Content.media))
-        return (await self._session.execute(query)).scalar_one_or_none()
 
     async def get(self, content_id: uuid.UUID) -> Content | None:
         """The row alone."""
@@ -59,19 +53,12 @@ class ContentRepository:
     async def lock(self, content_id: uuid.UUID) -> Content | None:
         return await self._session.get(Content, content_id, with_for_update=True)
 
-    async def page_with_media(self, *, offset: int, limit: int) -> Sequence[Content]:
-        """Newest first, all media of the page in one extra query; idx_content_created."""
-        query = (
-            select(Content)
-            .order_by(Content.created_at.desc(), Content.id.desc())
-            .offset(offset)
-            .limit(limit)
-            .options(selectinload(Content.media))
-        )
-        return (await self._session.execute(query)).scalars().all()
-
-    async def count(self) -> int:
-        return (await self._session.execute(select(func.count()).select_from(Content))).scalar_one()
+    async def count_of(self, user_id: uuid.UUID) -> int:
+        """How many contents this user has made; nobody adds one for him until the transaction ends."""
+        lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:user, 0))")
+        await self._session.execute(lock, {"user": str(user_id)})
+        query = select(func.count()).select_from(Content).where(Content.created_by == user_id)
+        return (await self._session.execute(query)).scalar_one()
 
     def add(self, content: Content) -> None:
         self._session.add(content)

@@ -82,12 +82,6 @@ class MediaListReader:
         """Those of these media that exist, each with the version of its row; in no order; pk_media."""
         return [(row["version"], record_of(row)) for row in await self._pool.fetch(_BY_IDS, ids)]
 
-    async def of_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[MediaRecord]:
-        """All media of a content, oldest first; idx_media_content_id."""
-        statement = _Statement(MediaFilter(media_type, content_id=content_id))
-        query = f"SELECT {COLUMNS} {statement.source} ORDER BY {_OLDEST_FIRST}"
-        return [record_of(row) for row in await self._pool.fetch(query, *statement.values)]
-
     async def count(self, wanted: MediaFilter, *, cap: int | None) -> int:
         """How many media match; counting stops at `cap` + 1 when there is a cap."""
         statement = _Statement(wanted)

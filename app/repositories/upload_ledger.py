@@ -17,14 +17,16 @@ from app.repositories.usage_repository import Usage
 
 _STANDING = """
 SELECT coalesce(file_count, 0) AS file_count, coalesce(stored_bytes, 0) AS stored_bytes,
-       EXISTS (SELECT FROM content WHERE id = $2) AS has_content
-FROM (SELECT $1::uuid AS user_id) AS asked LEFT JOIN user_usage USING (user_id)
+       content.created_by, content.attach,
+       (SELECT count(*) FROM (SELECT FROM media WHERE content_id = $2 LIMIT $3) AS first_ones) AS media_count
+FROM (SELECT $1::uuid AS user_id) AS asked LEFT JOIN user_usage USING (user_id) LEFT JOIN content ON content.id = $2
 """
 
 _NOTE = "INSERT INTO storage_journal (key, owner) SELECT unnest($1::text[]), $2"
 
 # A NULL where the row must have a value is how this statement says no; the column tells why, see _GUARDS. Everything
-# in it is undone then. The row of user_usage stays locked from its change to the commit, so that a quota is exact.
+# in it is undone then. The row of user_usage stays locked from its change to the commit, so that a quota is exact; so
+# does the content, once its rules and its room are looked at (migration 0003).
 _RECORD = """
 WITH struck AS (
     DELETE FROM storage_journal WHERE key = ANY($1::text[]) RETURNING key
@@ -52,7 +54,9 @@ SELECT CASE WHEN (SELECT count(*) FROM struck) = cardinality($1::text[]) THEN $4
        CASE WHEN $21::text IS NULL OR EXISTS (SELECT FROM remembered) THEN $5 END,
        CASE WHEN $2::bigint IS NULL OR (SELECT file_count FROM counted) <= $2::bigint THEN $6 END,
        CASE WHEN $3::bigint IS NULL OR (SELECT stored_bytes FROM counted) <= $3::bigint THEN $7 END,
-       $8::uuid, $9, $10, $11, $12::integer, $13, $14::integer, $15::integer, $16::integer, $17::jsonb, $18::jsonb, $19,
+       CASE WHEN $8::uuid IS NULL OR ($21::text IS NOT NULL AND NOT EXISTS (SELECT FROM remembered)) THEN $8::uuid
+            ELSE place_in_content($8::uuid, $20::uuid, $29::bigint) END,
+       $9, $10, $11, $12::integer, $13, $14::integer, $15::integer, $16::integer, $17::jsonb, $18::jsonb, $19,
        $20::uuid
 RETURNING created_at, updated_at
 """
@@ -67,6 +71,9 @@ class RecordRefusal(StrEnum):
     FILES_OVER_QUOTA = "files_over_quota"
     BYTES_OVER_QUOTA = "bytes_over_quota"
     CONTENT_GONE = "content_gone"
+    CONTENT_CLOSED = "content_closed"
+    """Its creator keeps uploads for himself."""
+    CONTENT_FULL = "content_full"
 
 
 _GUARDS = {
@@ -74,6 +81,11 @@ _GUARDS = {
     "media_type": RecordRefusal.IDEMPOTENCY_KEY_USED,
     "filename": RecordRefusal.FILES_OVER_QUOTA,
     "url": RecordRefusal.BYTES_OVER_QUOTA,
+}
+_CONSTRAINTS = {
+    "fk_media_content_id_content": RecordRefusal.CONTENT_GONE,
+    "content_closed": RecordRefusal.CONTENT_CLOSED,
+    "content_full": RecordRefusal.CONTENT_FULL,
 }
 
 
@@ -86,30 +98,41 @@ class RecordRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class ContentRoom:
+    """Who made a content, who may upload to it, and how many media it has, counted up to the most that it may have."""
+
+    created_by: uuid.UUID
+    attach: str
+    media_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
-    """What has to be known before an upload begins."""
+    """What has to be known before an upload begins; no `content` when there is none, or none was asked for."""
 
     usage: Usage
-    has_content: bool
+    content: ContentRoom | None
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """Most files and bytes of one user; None is no limit."""
+    """Most files and bytes of one user, None is no limit; most media of one content."""
 
     files: int | None
     size_bytes: int | None
+    media_per_content: int
 
 
 class UploadLedger:
     def __init__(self, pool: StatementPool) -> None:
         self._pool = pool
 
-    async def standing(self, user_id: uuid.UUID, content_id: uuid.UUID | None) -> Standing:
-        """What this user has stored, and whether the content is there."""
-        row = await self._pool.fetch_row(_STANDING, user_id, content_id)
+    async def standing(self, user_id: uuid.UUID, content_id: uuid.UUID | None, *, media_per_content: int) -> Standing:
+        """What this user has stored, and what is known of the content; its media are counted up to the limit."""
+        row = await self._pool.fetch_row(_STANDING, user_id, content_id, media_per_content)
         assert row is not None  # its FROM always has one
-        return Standing(Usage(row["file_count"], row["stored_bytes"]), row["has_content"])
+        content = ContentRoom(row["created_by"], row["attach"], row["media_count"]) if row["created_by"] else None
+        return Standing(Usage(row["file_count"], row["stored_bytes"]), content)
 
     async def note(self, keys: Sequence[str], *, owner: str) -> None:
         """Write `keys` into the journal, worked on by the process `owner`; committed on return.
@@ -143,6 +166,7 @@ class UploadLedger:
                 *_idempotency_values(idempotency),
                 *_waveform_values(waveform),
                 None if text is None else text.text,
+                quota.media_per_content,
             )
         except ConstraintViolated as exc:
             if (reason := _reason(exc)) is None:
@@ -185,6 +209,4 @@ def _waveform_values(waveform: MediaWaveform | None) -> tuple[object, ...]:
 
 
 def _reason(violation: ConstraintViolated) -> RecordRefusal | None:
-    if violation.name == "fk_media_content_id_content":
-        return RecordRefusal.CONTENT_GONE
-    return _GUARDS.get(violation.column or "")
+    return _CONSTRAINTS.get(violation.name or "") or _GUARDS.get(violation.column or "")

@@ -6,7 +6,6 @@ estimates, and the planner's statistics are minutes old anyway.
 """
 
 import time
-import uuid
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -14,12 +13,10 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from app.core.errors import InvalidField
-from app.core.media_types import MediaType
 from app.core.paging import Cursor
 from app.core.read_cache import ChangeMarks, Marks, ReadCache
 from app.core.shared_reads import SharedReads
 from app.repositories.media_list_reader import EXACT_COUNT_CAP, MediaFilter, MediaListReader, MediaPlace
-from app.repositories.media_reader import MediaRecord
 from app.services.listed_media import ListedMedia, Render
 
 MAX_OFFSET: Final = 2**31
@@ -82,10 +79,6 @@ class MediaLists:
     def changed(self) -> None:
         """Media came or went; to be said after the COMMIT and before the answer."""
         self._marks.change(_MEMBERSHIP)
-
-    async def of_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[MediaRecord]:
-        """All media of a content, oldest first."""
-        return await self._reader.of_content(content_id, media_type)
 
     async def page(
         self, wanted: MediaFilter, *, page: int, page_size: int, cursor: Cursor | None, count: CountMode | None

@@ -2,7 +2,6 @@
 
 import math
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -14,10 +13,12 @@ from app.core.media_types import MediaType
 from app.core.paging import Cursor
 from app.core.storage import StorageManager
 from app.models import Media, MediaWaveform
+from app.repositories.content_reader import ContentReader
 from app.repositories.content_repository import ContentRepository
 from app.repositories.media_list_reader import MediaFilter
 from app.repositories.media_reader import MediaRecord
 from app.repositories.media_repository import MediaRepository
+from app.services.content_media import ContentMedia, MediaRun
 from app.services.delete_saga import DeleteSaga
 from app.services.media_lists import CountMode, MediaLists, MediaPage
 from app.services.public_reads import PublicReads
@@ -63,6 +64,7 @@ class MediaService:
         self._database = database
         self._reads = reads
         self._lists = lists
+        self._content_media = ContentMedia(ContentReader(database.statements))
         self._storage = storage
         self._upload_saga = upload_saga
         self._delete_saga = delete_saga
@@ -81,10 +83,12 @@ class MediaService:
             raise MediaNotFound
         return media
 
-    async def get_media_for_content(self, content_id: uuid.UUID, media_type: MediaType | None) -> Sequence[MediaRecord]:
-        """All media of a content, oldest first. Raises ContentNotFound."""
-        found = await self._lists.of_content(content_id, media_type)
-        if not found:
+    async def get_media_for_content(
+        self, content_id: uuid.UUID, media_type: MediaType | None, *, limit: int | None, cursor: Cursor | None
+    ) -> MediaRun:
+        """The media of a content, oldest first: all after `cursor`, or `limit` of them. Raises ContentNotFound."""
+        found = await self._content_media.run(content_id, media_type, limit=limit, cursor=cursor)
+        if not found.first:
             async with self._database.read() as session:
                 if not await ContentRepository(session).exists(content_id):
                     raise ContentNotFound

@@ -19,7 +19,7 @@ from app.core.storage import StorageManager
 from app.repositories.upload_ledger import RecordRefusal, RecordRefused, UploadLedger
 from app.services.in_flight import InFlight
 from app.services.leftovers import remove_noted
-from app.services.quota import bytes_used_up, files_used_up, quota_of
+from app.services.quota import bytes_used_up, closed_content, files_used_up, full_content, quota_of
 from app.services.upload_draft import Draft
 
 log = get_logger(__name__)
@@ -45,8 +45,9 @@ class UploadPublisher:
     async def publish(self, draft: Draft) -> None:
         """Make `draft` durable and visible. Run it under `finish`: it must not be stopped half way.
 
-        Raises QuotaExceeded, StorageFull, StorageUnavailable, DatabaseUnavailable, and RecordRefused when the content
-        has gone or the Idempotency-Key was used meanwhile; nothing stays behind then, or the sweep takes it away.
+        Raises QuotaExceeded, PermissionDenied, StorageFull, StorageUnavailable, DatabaseUnavailable, and RecordRefused
+        when the content has gone or the Idempotency-Key was used meanwhile; nothing stays behind then, or the
+        sweep takes it away.
         """
         with self._in_flight.working_on(draft.keys):
             try:
@@ -94,6 +95,10 @@ class UploadPublisher:
                     raise files_used_up(self._settings) from refused
                 case RecordRefusal.BYTES_OVER_QUOTA:
                     raise bytes_used_up(self._settings) from refused
+                case RecordRefusal.CONTENT_CLOSED:
+                    raise closed_content() from refused
+                case RecordRefusal.CONTENT_FULL:
+                    raise full_content(self._settings) from refused
                 case RecordRefusal.KEYS_TAKEN_AWAY:
                     raise StorageUnavailable from refused
             raise

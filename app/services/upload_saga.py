@@ -1,6 +1,6 @@
 """An upload from its first byte to its answer; the one place that turns a request into a file and a row.
 
-    admit     before the first body byte: place free, length plausible, content there, quota not used up
+    admit     before the first body byte: place free, length plausible, content there and takes it, quota not used up
     receive   the body streams into a staging file; counted, capped, hashed; no database connection is held
     check     form fields, checksum, replay of an earlier answer, malware
     process   a sandboxed worker finds out what the file is and makes what is stored
@@ -30,13 +30,12 @@ from app.core.storage import StorageManager
 from app.core.upload_stream import FORM_OVERHEAD_BYTES, ReceivedUpload, receive_upload
 from app.core.uploads.body_room import BodyRoom
 from app.models import Media
-from app.repositories.content_repository import ContentRepository
 from app.repositories.idempotency_repository import IdempotencyRepository
 from app.repositories.media_repository import MediaRepository
-from app.repositories.upload_ledger import RecordRefusal, RecordRefused, UploadLedger
+from app.repositories.upload_ledger import RecordRefusal, RecordRefused, Standing, UploadLedger
 from app.repositories.usage_repository import Usage
 from app.services.in_flight import InFlight
-from app.services.quota import hold_quota
+from app.services.quota import hold_content, hold_quota
 from app.services.upload_draft import Draft, make_draft
 from app.services.upload_form import UploadForm, read_form
 from app.services.upload_publisher import UploadPublisher
@@ -132,9 +131,9 @@ class UploadSaga:
         limit_bytes = self._settings.MAX_UPLOAD_SIZE
         if request.content_length is not None and request.content_length > limit_bytes + FORM_OVERHEAD_BYTES:
             raise BodyTooLarge(limit_bytes=limit_bytes)
-        standing = await self._ledger.standing(request.user_id, request.content_id)
-        if request.content_id is not None and not standing.has_content:
-            raise ContentNotFound
+        standing = await self._standing(request, request.content_id)
+        if request.content_id is not None:
+            hold_content(self._settings, standing.content, request.user_id)
         hold_quota(self._settings, Usage(standing.usage.file_count + 1, standing.usage.stored_bytes + 1))
 
     async def _receive(self, request: UploadRequest, staged_path: Path) -> ReceivedUpload:
@@ -161,10 +160,13 @@ class UploadSaga:
     async def _check(self, request: UploadRequest, received: ReceivedUpload) -> UploadForm:
         form = read_form(received, content_id=request.content_id)
         if form.content_id is not None and request.content_id is None:
-            async with self._database.read() as session:
-                if not await ContentRepository(session).exists(form.content_id):
-                    raise ContentNotFound
+            room = (await self._standing(request, form.content_id)).content
+            hold_content(self._settings, room, request.user_id)
         return form
+
+    async def _standing(self, request: UploadRequest, content_id: uuid.UUID | None) -> Standing:
+        most = self._settings.MAX_MEDIA_PER_CONTENT
+        return await self._ledger.standing(request.user_id, content_id, media_per_content=most)
 
     async def _earlier_answer(self, request: UploadRequest, form: UploadForm) -> Media | None:
         if request.idempotency_key is None:

@@ -18,6 +18,7 @@ from app.core.paging import Cursor
 from app.core.postgres.driver import ConnectionOptions, asyncpg_dsn
 from app.core.postgres.statements import Row, StatementPool
 from app.models import Content
+from app.repositories.content_reader import ContentReader, MediaSpan
 from app.repositories.content_repository import ContentRepository
 from app.repositories.media_list_reader import EXACT_COUNT_CAP, MediaFilter, MediaListReader
 from app.repositories.media_repository import MediaRepository
@@ -144,16 +145,35 @@ LISTS: list[tuple[List, str]] = [
     (far(MediaFilter(uploaded_by=USER), 100), "idx_uploaded_by_created"),
     (after(MediaFilter(uploaded_by=USER)), "idx_uploaded_by_created"),
     (newest(MediaFilter(media_type=MediaType.IMAGE, uploaded_by=USER)), "idx_uploaded_by_created"),
-    (newest(MediaFilter(content_id=CONTENT)), "idx_media_content_id"),
-    (lambda reader: reader.of_content(CONTENT, None), "idx_media_content_id"),
-    (lambda reader: reader.of_content(CONTENT, MediaType.IMAGE), "content"),
+    (newest(MediaFilter(content_id=CONTENT)), "idx_media_content_"),
     (lambda reader: reader.count(MediaFilter(uploaded_by=USER), cap=EXACT_COUNT_CAP), "idx_uploaded_by_created"),
     (lambda reader: reader.count(MediaFilter(media_type=MediaType.VIDEO), cap=None), "idx_media_type_"),
 ]
 OTHERS: list[tuple[Query, str]] = [
-    (lambda session: ContentRepository(session).get_with_media(CONTENT), "idx_media_content_id"),
+    (lambda session: ContentRepository(session).count_of(USER), "idx_content_created_by"),
     (lambda session: MediaRepository(session).owned_keys(["2026/01/7.jpg"]), "uq_media_storage_path"),
 ]
+
+
+CONTENTS: list[Callable[[ContentReader], Awaitable[object]]] = [
+    lambda reader: reader.media(MediaSpan(CONTENT), rows=200),
+    lambda reader: reader.media(MediaSpan(CONTENT, MediaType.IMAGE, MIDDLE), rows=200),
+    lambda reader: reader.media(MediaSpan(CONTENT, None, Cursor(BEGIN, USER), MIDDLE), rows=200),
+    lambda reader: reader.content(MediaSpan(CONTENT), rows=200),
+    lambda reader: reader.boundary(MediaSpan(CONTENT), limit=5),
+    lambda reader: reader.listed(offset=0, limit=20),
+    lambda reader: reader.listed_ids(offset=0, limit=20),
+]
+
+
+async def test_contents_find_their_media_by_an_index(many_rows: Database, fresh_database_url: str) -> None:
+    pool = ExplainingPool(fresh_database_url)
+    for ask in CONTENTS:
+        pool.plans.clear()
+        await ask(ContentReader(pool))
+        assert all("idx_media_content_" in plan for plan in pool.plans), "\n\n".join(pool.plans)
+        assert not any("Seq Scan on media" in plan for plan in pool.plans), "\n\n".join(pool.plans)
+    await pool.close()
 
 
 async def test_lists_walk_their_indexes_and_counts_know_when_to_stop(

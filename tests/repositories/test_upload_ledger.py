@@ -1,5 +1,6 @@
 """The statements of an upload write every column of the models, wholly or not at all, and say why they did not."""
 
+import asyncio
 import uuid
 from datetime import timedelta
 from itertools import count
@@ -12,11 +13,11 @@ from app.core.json_safety import RawJson
 from app.core.postgres.statements import ConstraintViolated
 from app.models import Base, Content, IdempotencyKey, Media, MediaText, MediaWaveform, StorageJournal, UserUsage
 from app.repositories.idempotency_repository import KEPT_FOR
-from app.repositories.upload_ledger import Quota, RecordRefusal, RecordRefused, UploadLedger
+from app.repositories.upload_ledger import ContentRoom, Quota, RecordRefusal, RecordRefused, Standing, UploadLedger
 from app.repositories.usage_repository import Usage
 
 USER = uuid.UUID(int=7)
-NO_QUOTA = Quota(files=None, size_bytes=None)
+NO_QUOTA = Quota(files=None, size_bytes=None, media_per_content=10)
 _numbers = count(1)
 
 
@@ -116,12 +117,12 @@ async def test_noting_a_key_twice_notes_nothing(ledger: UploadLedger, clean_data
 async def test_what_a_user_has_and_whether_a_content_is_there(ledger: UploadLedger, clean_database: Database) -> None:
     async with clean_database.transaction() as session:
         session.add(content := Content(title="t", created_by=USER))
-    assert (await ledger.standing(USER, None)).usage == Usage(0, 0)
+    assert (await ledger.standing(USER, None, media_per_content=9)).usage == Usage(0, 0)
     for _ in range(2):
         await record(ledger, media_of(size_bytes=2**30))
-    standing = await ledger.standing(USER, content.id)
-    assert (standing.usage, standing.has_content) == (Usage(2, 2**31), True)
-    assert not (await ledger.standing(USER, uuid.uuid4())).has_content
+    standing = await ledger.standing(USER, content.id, media_per_content=9)
+    assert standing == Standing(Usage(2, 2**31), ContentRoom(USER, "anyone", 0))
+    assert (await ledger.standing(USER, uuid.uuid4(), media_per_content=9)).content is None
 
 
 async def refused(
@@ -129,19 +130,19 @@ async def refused(
 ) -> RecordRefusal:
     """Why `media` is not recorded; and nothing has changed."""
     before = [await rows(database, model) for model in (Media, IdempotencyKey)]
-    usage = (await ledger.standing(USER, None)).usage
+    usage = (await ledger.standing(USER, None, media_per_content=9)).usage
     with pytest.raises(RecordRefused) as caught:
         await record(ledger, media, **given)  # type: ignore[arg-type]  # by name, of both types
     assert [await rows(database, model) for model in (Media, IdempotencyKey)] == before
-    assert (await ledger.standing(USER, None)).usage == usage
+    assert (await ledger.standing(USER, None, media_per_content=9)).usage == usage
     assert await rows(database, StorageJournal) == len(media.stored_keys)
     return caught.value.reason
 
 
 async def test_a_quota_is_exact(ledger: UploadLedger, clean_database: Database) -> None:
-    quota = Quota(files=1, size_bytes=10)
+    quota = Quota(files=1, size_bytes=10, media_per_content=10)
     await record(ledger, media_of(size_bytes=10), quota=quota)
-    two_files = Quota(files=2, size_bytes=10)
+    two_files = Quota(files=2, size_bytes=10, media_per_content=10)
     assert await refused(ledger, clean_database, media_of(), quota=quota) is RecordRefusal.FILES_OVER_QUOTA
     async with clean_database.transaction() as session:
         await session.execute(StorageJournal.__table__.delete())  # type: ignore[attr-defined]  # a Table has it
@@ -162,6 +163,40 @@ async def test_keys_that_were_taken_away_cost_the_row(ledger: UploadLedger, clea
 async def test_a_content_that_is_gone_is_told(ledger: UploadLedger, clean_database: Database) -> None:
     media = media_of(content_id=uuid.uuid4())
     assert await refused(ledger, clean_database, media) is RecordRefusal.CONTENT_GONE
+
+
+async def test_a_content_that_its_creator_keeps_is_told(ledger: UploadLedger, clean_database: Database) -> None:
+    async with clean_database.transaction() as session:
+        session.add(own := Content(title="t", created_by=USER, attach="creator"))
+        session.add(other := Content(title="t", created_by=uuid.uuid4(), attach="creator"))
+    await record(ledger, media_of(content_id=own.id))
+    assert await refused(ledger, clean_database, media_of(content_id=other.id)) is RecordRefusal.CONTENT_CLOSED
+
+
+async def test_the_room_of_a_content_is_exact_when_many_record_at_once(
+    ledger: UploadLedger, clean_database: Database
+) -> None:
+    async with clean_database.transaction() as session:
+        session.add(content := Content(title="t", created_by=USER))
+    many = [media_of(content_id=content.id) for _ in range(12)]
+    for number, media in enumerate(many):
+        media.uploaded_by = uuid.UUID(int=number)  # else the row of the user's usage would make them take turns
+    quota = Quota(files=None, size_bytes=None, media_per_content=5)
+    outcomes = await asyncio.gather(*(record(ledger, media, quota=quota) for media in many), return_exceptions=True)
+    assert [error.reason for error in outcomes if isinstance(error, RecordRefused)] == [RecordRefusal.CONTENT_FULL] * 7
+    assert await rows(clean_database, Media) == 5
+    assert (await ledger.standing(USER, content.id, media_per_content=5)).content == ContentRoom(USER, "anyone", 5)
+    assert (await ledger.standing(USER, content.id, media_per_content=3)).content == ContentRoom(USER, "anyone", 3)
+
+
+async def test_a_retry_into_a_full_content_is_still_a_retry(ledger: UploadLedger, clean_database: Database) -> None:
+    async with clean_database.transaction() as session:
+        session.add(content := Content(title="t", created_by=USER))
+    first, second = media_of(content_id=content.id), media_of(content_id=content.id)
+    quota = Quota(files=None, size_bytes=None, media_per_content=1)
+    await record(ledger, first, quota=quota, idempotency=remembered(first))
+    reason = await refused(ledger, clean_database, second, quota=quota, idempotency=remembered(second))
+    assert reason is RecordRefusal.IDEMPOTENCY_KEY_USED
 
 
 async def test_an_idempotency_key_is_used_once(ledger: UploadLedger, clean_database: Database) -> None:

@@ -6,10 +6,13 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.deps import CurrentUser, ServicesDep
 from app.api.json_body import json_request_body, read_json
-from app.api.openapi import changed, conditions_of_changes, conditions_of_reads, created, errors, validated
-from app.api.parameters import ContentId, PageSize
-from app.api.presenters import JsonReply, content_document
+from app.api.json_stream import content_list_reply, content_reply
+from app.api.links import next_link
+from app.api.openapi import changed, conditions_of_changes, conditions_of_reads, continued, created, errors, validated
+from app.api.parameters import ContentId, MediaCursor, MediaId, MediaLimit, PageSize
+from app.api.presenters import content_head
 from app.core.http_conditions import conditions_of
+from app.core.paging import decode_cursor
 from app.schemas.content import ContentCreate, ContentList, ContentUpdate, ContentWithMedia
 from app.schemas.media import Message
 from app.services.content_service import ContentChanges
@@ -28,15 +31,17 @@ router = APIRouter(prefix="/content", tags=["content"])
     responses={**created(), **errors(400, 401, 413)},
     openapi_extra=json_request_body(ContentCreate),
 )
-async def create_content(request: Request, services: ServicesDep, user: CurrentUser) -> JsonReply:
+async def create_content(request: Request, services: ServicesDep, user: CurrentUser) -> Response:
     """A new content; media are uploaded to it afterwards."""
     wanted = await read_json(request, ContentCreate)
-    content = await services.content.create_content(title=wanted.title, body=wanted.body, user_id=user.user_id)
+    content = await services.content.create_content(
+        title=wanted.title, body=wanted.body, attach=wanted.attach, user_id=user.user_id
+    )
     headers = {
         "Location": f"{request.app.state.api_prefix}/content/{content.id}",
         "ETag": new_content_tag(content),
     }
-    return JsonReply(content_document(content, services.storage), 201, headers)
+    return Response(content_head(content) + b"]}", 201, headers, media_type="application/json")
 
 
 @router.get(
@@ -46,18 +51,12 @@ async def list_contents(
     services: ServicesDep,
     page: Annotated[int, Query(ge=1, le=1_000_000, description="From 1.", examples=[1])] = 1,
     page_size: PageSize = 20,
-) -> JsonReply:
-    """Contents with their media, newest first. Public."""
+) -> Response:
+    """Contents, newest first, each with its first 20 media and how many it has. Public."""
     found = await services.content.list_contents(page=page, page_size=page_size)
-    return JsonReply(
-        {
-            "items": [content_document(content, services.storage) for content in found.items],
-            "total": found.total,
-            "page": page,
-            "page_size": page_size,
-            "pages": page_count(found.total, page_size),
-        }
-    )
+    pages = page_count(found.total, page_size)
+    tail = {"total": found.total, "page": page, "page_size": page_size, "pages": pages}
+    return content_list_reply(found, tail, services.storage)
 
 
 @router.get(
@@ -65,18 +64,22 @@ async def list_contents(
     operation_id="getContent",
     summary="Get a content",
     response_model=ContentWithMedia,
-    responses={**validated(), **errors(400, 404, 412)},
+    responses={**continued(), **validated(), **errors(400, 404, 412)},
     openapi_extra=conditions_of_reads(with_ranges=False),
 )
-async def get_content(content_id: ContentId, request: Request, services: ServicesDep) -> Response:
-    """One content with its media, oldest first. Public."""
+async def get_content(
+    content_id: ContentId, request: Request, services: ServicesDep, limit: MediaLimit = None, cursor: MediaCursor = None
+) -> Response:
+    """One content with its media, oldest first: all of them, or `limit` after `cursor`. Public."""
     headers = {"ETag": await services.content.etag(content_id), "Cache-Control": "no-cache"}
     conditions = conditions_of(request.scope["headers"])
     # A date knows nothing of the media: it decides nothing here.
     if conditions and conditions.is_not_modified(headers["ETag"], None):
         return Response(status_code=304, headers=headers)
-    content = await services.content.get_content(content_id)
-    return JsonReply(content_document(content, services.storage), headers=headers)
+    content, run = await services.content.get_content(
+        content_id, limit=limit, cursor=decode_cursor(cursor) if cursor else None
+    )
+    return content_reply(content, run, services.storage, headers | next_link(request, run.next_cursor))
 
 
 @router.put(
@@ -87,18 +90,16 @@ async def get_content(content_id: ContentId, request: Request, services: Service
     responses={**changed(), **errors(400, 401, 403, 404, 412, 413)},
     openapi_extra=json_request_body(ContentUpdate) | conditions_of_changes(),
 )
-async def update_content(
-    content_id: ContentId, request: Request, services: ServicesDep, user: CurrentUser
-) -> JsonReply:
-    """Change title or body; only its creator may. What is not sent stays as it is."""
+async def update_content(content_id: ContentId, request: Request, services: ServicesDep, user: CurrentUser) -> Response:
+    """Change title, body or who may upload for it; only its creator may. What is not sent stays as it is."""
     conditions = conditions_of(request.scope["headers"])
     await services.content.check_may_change(content_id, user.user_id, conditions)
     wanted = await read_json(request, ContentUpdate)
-    changes = ContentChanges(title=wanted.title, body=wanted.body)
+    changes = ContentChanges(title=wanted.title, body=wanted.body, attach=wanted.attach)
     await services.content.update_content(content_id, changes, user_id=user.user_id, conditions=conditions)
     headers = {"ETag": await services.content.etag(content_id)}
-    content = await services.content.get_content(content_id)
-    return JsonReply(content_document(content, services.storage), headers=headers)
+    content, run = await services.content.get_content(content_id)
+    return content_reply(content, run, services.storage, headers)
 
 
 @router.delete(
@@ -113,3 +114,15 @@ async def delete_content(content_id: ContentId, request: Request, services: Serv
     conditions = conditions_of(request.scope["headers"])
     await services.content.delete_content(content_id, user_id=user.user_id, conditions=conditions)
     return Message(message="Content deleted successfully")
+
+
+@router.delete(
+    "/{content_id}/media/{media_id}",
+    operation_id="detachMedia",
+    summary="Detach a media from a content",
+    responses=errors(400, 401, 403, 404),
+)
+async def detach_media(content_id: ContentId, media_id: MediaId, services: ServicesDep, user: CurrentUser) -> Message:
+    """Take a media away from a content; its creator and the uploader may. The media stays, without a content."""
+    await services.content.detach_media(content_id, media_id, user_id=user.user_id)
+    return Message(message="Media detached successfully")

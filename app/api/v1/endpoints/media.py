@@ -7,16 +7,28 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.api.deps import CurrentUser, IdempotencyKeyHeader, Services, ServicesDep, Uploader
 from app.api.json_body import json_request_body, read_json
+from app.api.json_stream import media_list_reply
+from app.api.links import next_link
 from app.api.openapi import (
     changed,
     conditions_of_changes,
     conditions_of_reads,
+    continued,
     errors,
     upload_form,
     uploaded,
     validated,
 )
-from app.api.parameters import ContentFilter, ContentId, MediaId, MediaTypeFilter, PageSize, UploaderFilter
+from app.api.parameters import (
+    ContentFilter,
+    ContentId,
+    MediaCursor,
+    MediaId,
+    MediaLimit,
+    MediaTypeFilter,
+    PageSize,
+    UploaderFilter,
+)
 from app.api.presenters import JsonReply, media_document, page_document
 from app.api.upload_record import CountedUpload, upload_record
 from app.core.errors import InvalidRequest
@@ -34,7 +46,7 @@ from app.services.validators import media_tag
 
 router = APIRouter(prefix="/media", tags=["media"])
 
-_UPLOAD_ANSWERS = {**uploaded(), **errors(400, 401, 404, 408, 413, 422, 429, 507)}
+_UPLOAD_ANSWERS = {**uploaded(), **errors(400, 401, 403, 404, 408, 413, 422, 429, 507)}
 
 
 @router.post(
@@ -78,14 +90,21 @@ async def upload_for_content(
     operation_id="listMediaOfContent",
     summary="List the media of a content",
     response_model=list[MediaResponse],
-    responses=errors(400, 404),
+    responses={**continued(), **errors(400, 404)},
 )
-async def media_of_content(
-    content_id: ContentId, services: ServicesDep, media_type: MediaTypeFilter = None
-) -> JsonReply:
-    """All media of one content, oldest first."""
-    found = await services.media.get_media_for_content(content_id, media_type)
-    return JsonReply([media_document(media, services.storage) for media in found])
+async def media_of_content(  # noqa: PLR0917 - FastAPI reads the query from the signature
+    content_id: ContentId,
+    request: Request,
+    services: ServicesDep,
+    media_type: MediaTypeFilter = None,
+    limit: MediaLimit = None,
+    cursor: MediaCursor = None,
+) -> Response:
+    """The media of one content, oldest first: all of them, or `limit` after `cursor`."""
+    run = await services.media.get_media_for_content(
+        content_id, media_type, limit=limit, cursor=decode_cursor(cursor) if cursor else None
+    )
+    return media_list_reply(run, services.storage, next_link(request, run.next_cursor))
 
 
 @router.get(
