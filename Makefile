@@ -10,7 +10,7 @@ USER_ID ?= 11111111-1111-4111-8111-111111111111
 # Whatever the shell says: compiled modules are kept, or each process that a test starts compiles them again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run token migrate check test lint format types unit setup setup-dev system-packages bench audit licenses \
+.PHONY: help run token migrate check test lint format types unit fuzz setup setup-dev system-packages bench audit licenses \
         lock docs clean
 
 help: ## List the targets
@@ -44,6 +44,10 @@ format: setup-dev ## Repair style and formatting
 
 types: setup-dev ## Check types strictly
 	$(BIN)/mypy
+
+fuzz: setup-dev ## Send thousands of made-up requests to a service (FUZZ_EXAMPLES=… for each operation, FUZZ_SEED=…)
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-400} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} \
+	    $(BIN)/python -m pytest tests/api/test_fuzz.py -k document
 
 bench: setup-dev ## Measure against the baselines and write docs/performance.md
 	$(BIN)/python -m benchmarks

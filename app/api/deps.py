@@ -19,6 +19,8 @@ from app.services.content_service import ContentService
 from app.services.media_service import MediaService
 
 MAX_IDEMPOTENCY_KEY_CHARS = 255
+IDEMPOTENCY_KEY_PATTERN = r'^(?:"[ -~]{1,255}"|(?!".*"$)[!-~](?:[ -~]{0,253}[!-~])?)$'
+"""What `idempotency_key` takes, for the document."""
 
 _bearer = HTTPBearer(
     auto_error=False, bearerFormat="JWT", description="A JWT of the Auth Service; locally `make token` prints one."
@@ -103,7 +105,9 @@ async def idempotency_key(
         str | None,
         Header(
             alias="Idempotency-Key",
-            description="Makes it safe to send the same upload again within 24 hours.",
+            description="Makes it safe to send the same upload again within 24 hours: 1 to 255 printable characters "
+            "of ASCII, with or without quotes around them.",
+            json_schema_extra={"maxLength": MAX_IDEMPOTENCY_KEY_CHARS + 2, "pattern": IDEMPOTENCY_KEY_PATTERN},
             examples=["5f0c7b8e-6f0e-4b43-9a55-2f6f3e0f7d11"],
         ),
     ] = None,

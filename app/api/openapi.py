@@ -29,6 +29,12 @@ def _header(description: str, example: str | int) -> dict[str, Any]:
     return {"description": description, "schema": {"type": kind}, "example": example}
 
 
+_CONTENT_DIGEST = {
+    "description": "SHA-256 of the file as a header of its part (RFC 9530); a mismatch is refused. Members of other "
+    "algorithms are ignored.",
+    "schema": {"type": "string", "pattern": "^sha-256=:[A-Za-z0-9+/]{43}=:$"},
+    "example": "sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:",
+}
 _ERROR_BODY = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
 _RETRY_AFTER = {"Retry-After": _header("Seconds to wait.", 2)}
 _ERROR_HEADERS = {
@@ -178,7 +184,10 @@ def upload_form(*, with_content_id: bool) -> dict[str, Any]:
     if not with_content_id:
         del properties["content_id"]
     form = {"type": "object", "required": ["file", "media_type"], "properties": properties}
-    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form}}}}
+    encoding = {"file": {"contentType": "*/*", "headers": {"Content-Digest": _CONTENT_DIGEST}}}
+    return {
+        "requestBody": {"required": True, "content": {"multipart/form-data": {"schema": form, "encoding": encoding}}}
+    }
 
 
 def _inlined(field: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
