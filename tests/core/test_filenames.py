@@ -1,5 +1,6 @@
 """Names from clients become harmless labels, and labels become correct headers."""
 
+import re
 import unicodedata
 from urllib.parse import unquote
 
@@ -27,8 +28,43 @@ CLEANED = {
     "C:photo.jpg": "C_photo.jpg",
     "a/b\\c.jpg": "c.jpg",
     "photo.jpg/": "photo.jpg",
-    "..／..／passwd": "passwd",
-    "a∕b⁄c.txt": "c.txt",
+    # look-alikes of a slash are no directories
+    "..／..／passwd": "⧸..⧸passwd",
+    "a∕b⁄c.txt": "a⧸b⧸c.txt",
+    "AC⧸DC - Live.jpg": "AC⧸DC - Live.jpg",
+    "1⁄2 cup.jpg": "1⧸2 cup.jpg",
+    "大阪／東京.jpg": "大阪⧸東京.jpg",
+    "a＼b⧵c﹨d⧹e.jpg": "a⧹b⧹c⧹d⧹e.jpg",
+    "What？ ＂So＂： a｜b＊.mp4": "What？ ＂So＂： a｜b＊.mp4",
+    # what shapes its neighbours
+    "می\u200cروم.jpg": "می\u200cروم.jpg",
+    "ه\u200d.ش.jpg": "ه\u200d.ش.jpg",
+    "ශ්\u200dරී.jpg": "ශ්\u200dරී.jpg",
+    "क्\u200dष.jpg": "क्\u200dष.jpg",
+    "অবাক হত্\u200d.jpg": "অবাক হত্\u200d.jpg",
+    "👨\u200d👩\u200d👧\u200d👦.jpg": "👨\u200d👩\u200d👧\u200d👦.jpg",
+    "👩🏽\u200d🚀.jpg": "👩🏽\u200d🚀.jpg",
+    "🏳\ufe0f\u200d🌈 ❤\ufe0f\u200d🔥.jpg": "🏳\ufe0f\u200d🌈 ❤\ufe0f\u200d🔥.jpg",
+    "🙂\u200d↔\ufe0f 🐦\u200d⬛ 1\ufe0f⃣.jpg": "🙂\u200d↔\ufe0f 🐦\u200d⬛ 1\ufe0f⃣.jpg",
+    "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f.jpg": (
+        "🏴\U000e0067\U000e0062\U000e0073\U000e0063\U000e0074\U000e007f.jpg"
+    ),
+    "葛\U000e0100城.jpg": "葛\U000e0100城.jpg",
+    "\u0600\u0661\u06dd.jpg": "\u0600\u0661\u06dd.jpg",
+    # younger than the interpreter's tables: an emoji, ideographs of the extensions H and I, a letter of Unicode 16
+    "🫨 party.jpg": "🫨 party.jpg",
+    "\U00031350\U0002ebf0.jpg": "\U00031350\U0002ebf0.jpg",
+    "\U00010d50.jpg": "\U00010d50.jpg",
+    # the same where they shape nothing
+    "pass\u200dword\u200c.txt": "password.txt",
+    "\u200d👩\u200d.jpg": "👩.jpg",
+    "می\u200c\u200c\u200cروم.jpg": "می\u200cروم.jpg",
+    "a\ufe0f\ufe0eb.jpg": "ab.jpg",
+    "😀\U000e0110\U000e0111.jpg": "😀.jpg",
+    "🏴\U000e0041\U000e0042\U000e0043\U000e007f.jpg": "🏴.jpg",
+    "🏴" + "\U000e0061" * 7 + "\U000e007f.jpg": "🏴.jpg",
+    "x\U000e0067\U000e0062\U000e0073\U000e007f.jpg": "x.jpg",
+    "non\ufdd0\uffff\U0010ffffcharacters.jpg": "noncharacters.jpg",
     # nothing left
     "": "file",
     ".": "file",
@@ -93,6 +129,17 @@ def test_a_long_name_is_cut_before_its_extension(stem: str) -> None:
     assert len(cleaned) <= 255
 
 
+@pytest.mark.parametrize(
+    "character", ["👩🏽\u200d🚀", "e\u0301\u0316", "क्\u200dष", "❤\ufe0f", "👨\u200d👩\u200d👧\u200d👦"]
+)
+@pytest.mark.parametrize("before", range(8))
+def test_a_long_name_is_cut_between_characters_as_people_count_them(character: str, before: int) -> None:
+    stem = clean_display_name("a" * before + character * 100 + ".jpg").removesuffix(".jpg")
+    whole = unicodedata.normalize("NFC", character)
+    assert stem == "a" * before + whole * ((len(stem) - before) // len(whole))
+    assert 255 - 4 - len(whole.encode()) <= len(stem.encode()) + 1
+
+
 def test_a_long_extension_is_no_extension() -> None:
     assert len(clean_display_name("a." + "b" * 1000).encode()) == 255
 
@@ -131,7 +178,11 @@ def test_a_true_extension_survives_the_longest_name() -> None:
     [
         ("photo.jpg", 'attachment; filename="photo.jpg"'),
         ("my photo.jpg", 'attachment; filename="my photo.jpg"'),
-        ('a"b\\c%41.jpg', 'attachment; filename="a_b_c_41.jpg"'),
+        ('a"b\\c%41.jpg', "attachment; filename=\"a_b_c_41.jpg\"; filename*=UTF-8''a%22b%5Cc%2541.jpg"),
+        ("100%25.jpg", "attachment; filename=\"100_25.jpg\"; filename*=UTF-8''100%2525.jpg"),
+        ("50%.jpg", "attachment; filename=\"50_.jpg\"; filename*=UTF-8''50%25.jpg"),
+        ("a／b.jpg", "attachment; filename=\"a_b.jpg\"; filename*=UTF-8''a%EF%BC%8Fb.jpg"),
+        ("می\u200cروم", "attachment; filename=\"______\"; filename*=UTF-8''%D9%85%DB%8C%E2%80%8C%D8%B1%D9%88%D9%85"),
         ("café.jpg", "attachment; filename=\"cafe.jpg\"; filename*=UTF-8''caf%C3%A9.jpg"),
         ("写真.png", "attachment; filename=\"__.png\"; filename*=UTF-8''%E5%86%99%E7%9C%9F.png"),
         ("a'b;c=ü.txt", "attachment; filename=\"a'b;c=u.txt\"; filename*=UTF-8''a%27b%3Bc%3D%C3%BC.txt"),
@@ -150,7 +201,12 @@ def test_no_name_breaks_out_of_the_header(raw: str) -> None:
     assert header.isprintable()
     assert header.count('"') == 2
     if "filename*=" in header:
-        assert unquote(header.rpartition("''")[2]).isprintable()
+        encoded = header.rpartition("''")[2]
+        assert re.fullmatch(r"(?:[!#$&+\-.^_`|~0-9A-Za-z]|%[0-9A-F]{2})+", encoded)
+        assert not set(unquote(encoded)) & BIDI_AND_LINES
+
+
+BIDI_AND_LINES = set("\x00\r\n\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def test_inline_is_inline() -> None:
