@@ -16,7 +16,7 @@ from app.core.filenames import clean_display_name
 from app.core.media_types import MIB, MediaType
 from app.core.uploads.body_room import BodyRoom
 from app.core.uploads.multipart_form import MultipartForm
-from app.core.uploads.multipart_headers import read_boundary
+from app.core.uploads.multipart_headers import FormType, read_form_type
 from app.core.uploads.staged_file import StagedFile
 
 FORM_OVERHEAD_BYTES: Final = MIB
@@ -31,7 +31,7 @@ class ReceivedUpload:
     """What arrived; the file lies complete and closed at the staged path, not yet synced.
 
     filename: cleaned for display.  sha256: lower-case hex.  fields: `media_type`, `content_id`, `metadata` and
-    `checksum_sha256` as far as they were sent, unchecked except for UTF-8 and length.  file_headers: the headers of
+    `checksum_sha256` as far as they were sent, unchecked except for charset and length.  file_headers: the headers of
     the file part by lower-case name.
     """
 
@@ -70,9 +70,9 @@ async def receive_upload(
     case; removing it after an error is the caller's part, who owns its directory.
     Source: RFC 7578 (form-data), RFC 2046 section 5.1 (framing).
     """
-    boundary = read_boundary(content_type)
+    form_type = read_form_type(content_type)
     staged = StagedFile(staged_path, expected_bytes=room.expected_bytes if room is not None else 0)
-    intake = _Intake(staged, boundary, limit_for=limit_for, max_upload_bytes=max_upload_bytes, guess=guess)
+    intake = _Intake(staged, form_type, limit_for=limit_for, max_upload_bytes=max_upload_bytes, guess=guess)
     try:
         patience = _Patience(idle_s=idle_timeout_s, total_s=total_timeout_s, least_bytes_per_s=least_bytes_per_s)
         async with patience:
@@ -91,7 +91,7 @@ async def receive_upload(
         await staged.abandon()
         raise
     return ReceivedUpload(
-        filename=clean_display_name(head.filename or ""),
+        filename=clean_display_name(form.file_name),
         media_type=media_type,
         size_bytes=staged.size_bytes,
         sha256=sha256,
@@ -164,13 +164,13 @@ class _Intake:
     def __init__(
         self,
         staged: StagedFile,
-        boundary: bytes,
+        form_type: FormType,
         *,
         limit_for: Callable[[MediaType | None], int],
         max_upload_bytes: int,
         guess: Callable[[bytes], MediaType | None] | None,
     ) -> None:
-        self.form = MultipartForm(boundary, self._take)
+        self.form = MultipartForm(form_type, self._take)
         self._staged = staged
         self._limit_for = limit_for
         self._max_upload_bytes = max_upload_bytes

@@ -137,10 +137,10 @@ FIELDS: dict[str, tuple[bytes, type[ServiceError], str]] = {
     "long media_type": (field_part("media_type", "x" * 1025) + END, InvalidField, "longer than 1024 bytes"),
     "long metadata": (field_part("metadata", "x" * 65_537) + END, InvalidField, "longer than 65536 bytes"),
     "Latin-1 metadata": (field_part("metadata", b'{"a": "\xe4"}') + END, InvalidField, "UTF-8"),
-    "declared Latin-1": (
-        field_part("metadata", "{}", headers=[b"Content-Type: text/plain; charset=iso-8859-1"]) + END,
+    "declared Latin-1 that is none": (
+        field_part("metadata", b"\x81", headers=[b"Content-Type: text/plain; charset=shift_jis"]) + END,
         InvalidField,
-        "UTF-8",
+        "not text in the charset",
     ),
     "declared UTF-7": (
         field_part("metadata", "{}", headers=[b'Content-Type: text/plain; charset="utf-7"']) + END,
@@ -164,7 +164,7 @@ LENIENT = {
     "blanks after a boundary": IMAGE + FILE.replace(b"\r\n", b" \t\r\n", 1),
     "plain transfer encoding": IMAGE + part(DISPOSITION, b"Content-Transfer-Encoding: binary", content=b"data"),
     "unquoted parameters": IMAGE + part(b"content-disposition:form-data;name=file;filename=a.jpg", content=b"data"),
-    "filename* is ignored": IMAGE + part(DISPOSITION + b"; filename*=UTF-8''evil.php", content=b"data"),
+    "unquoted with a blank": IMAGE + part(DISPOSITION.replace(b'"a.jpg"', b"a b.jpg"), content=b"data"),
 }  # fmt: skip
 
 
@@ -177,24 +177,6 @@ async def test_what_honest_clients_send_passes(tmp_path: Path, body: bytes) -> N
 
 
 @pytest.mark.parametrize(
-    ("sent", "filename"),
-    [
-        (b"%22quoted%22.jpg", "_quoted_.jpg"),
-        (b"a%0D%0Ab.jpg", "a b.jpg"),
-        (b"100%25.jpg", "100%25.jpg"),
-        (rb"a\"b.jpg", "a_b.jpg"),
-        (rb"C:\Users\me\a.jpg", "a.jpg"),
-        ("写真.jpg".encode(), "写真.jpg"),
-        (b"caf\xe9.jpg", "café.jpg"),
-        (b"../../a.jpg", "a.jpg"),
-        (b"", "file"),
-    ],
-)
-async def test_the_file_name_is_read_as_clients_write_it(tmp_path: Path, sent: bytes, filename: str) -> None:
-    assert (await receive(IMAGE + file_part(b"x", filename=sent) + END, tmp_path)).filename == filename
-
-
-@pytest.mark.parametrize(
     "body",
     [
         b"\r\n" * 5_000_000,
@@ -204,9 +186,22 @@ async def test_the_file_name_is_read_as_clients_write_it(tmp_path: Path, sent: b
         IMAGE + FILE + b"--" + B + b"\t" * 10_000_000,
         part(b'Content-Disposition: form-data; name="' + b"\\" * 8000, content=b"") + END,
         part(b"Content-Disposition: form-data" + b"; a" * 2600, content=b"") + END,
+        IMAGE + part(b"Content-Disposition: form-data; name=file; filename=" + b"=?a?q?x" * 1100, content=b""),
+        IMAGE + part(b"Content-Disposition: form-data; name=file; filename=" + b"=?utf-8?q?=E9?=" * 500, content=b""),
         part(b"Content-Disposition: form-data" + b" ;" * 4000, content=b"") + END,
     ],
-    ids=["line ends", "preamble", "padding", "false delimiters", "more padding", "backslashes", "flags", "semicolons"],
+    ids=[
+        "line ends",
+        "preamble",
+        "padding",
+        "false delimiters",
+        "more padding",
+        "backslashes",
+        "flags",
+        "words",
+        "more words",
+        "semicolons",
+    ],
 )
 async def test_a_body_made_to_cost_time_costs_none(tmp_path: Path, body: bytes) -> None:
     began_at = time.process_time()

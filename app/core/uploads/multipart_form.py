@@ -13,7 +13,9 @@ from python_multipart.multipart import MultipartParser, MultipartState
 
 from app.core.errors import DuplicateField, InvalidField, MalformedMultipart, MissingField
 from app.core.media_types import MediaType
-from app.core.uploads.multipart_headers import PartHead, decode_header, read_part_head
+from app.core.uploads.multipart_headers import FormType, PartHead, decode_header, read_part_head
+from app.core.uploads.part_charsets import codec_of, decode_strictly, form_codec_of
+from app.core.uploads.part_names import read_file_name
 
 MAX_PARTS: Final = 16
 MAX_PART_HEADERS: Final = 8
@@ -26,12 +28,15 @@ MAX_EPILOGUE_BYTES: Final = 8 * 1024
 _MAX_FRAMING_BYTES: Final = 256 * 1024
 
 _FILE = "file"
+# HTML, "Constructing the form data set": a hidden field of this name tells the charset that the form was sent in.
+_CHARSET = "_charset_"
 _FIELD_LIMITS: Final = {
     "media_type": MAX_FIELD_BYTES,
     "content_id": MAX_FIELD_BYTES,
     "metadata": MAX_METADATA_BYTES,
     "checksum_sha256": MAX_FIELD_BYTES,
 }
+_KEPT_FIELDS: Final = {*_FIELD_LIMITS, _CHARSET}
 _CUT_SHORT = "The form ends before its final boundary."
 _BROKEN = "The multipart body is malformed."
 _libc = ctypes.CDLL(None)
@@ -46,14 +51,15 @@ class MultipartForm:
     Every method raises MalformedMultipart, MissingField, DuplicateField or InvalidField; afterwards throw it away.
     """
 
-    def __init__(self, boundary: bytes, on_file_data: Callable[[bytes | memoryview, int, int], None]) -> None:
+    def __init__(self, form_type: FormType, on_file_data: Callable[[bytes | memoryview, int, int], None]) -> None:
         self.file: PartHead | None = None
         self.file_is_complete = False
         self.file_bytes = 0
         self.fields: dict[str, str] = {}
         self.media_type: MediaType | None = None
         self._on_file_data = on_file_data
-        self._delimiter = b"\r\n--" + boundary
+        self._codec = form_type.codec
+        self._delimiter = b"\r\n--" + form_type.boundary
         self._delimiters_seen = 0
         self._received = 0
         self._content = 0
@@ -68,8 +74,9 @@ class MultipartForm:
         self._headers: dict[str, str] = {}
         self._text = bytearray()
         self._text_limit = 0
+        self._undecoded: dict[str, bytes] = {}
         self._parser = MultipartParser(
-            boundary,
+            form_type.boundary,
             {
                 "on_part_begin": self._on_part_begin,
                 "on_header_begin": self._on_header_begin,
@@ -117,12 +124,19 @@ class MultipartForm:
         """The two parts that every upload has, once the body has ended: the file's head and the declared type."""
         if not self._ended:
             raise MalformedMultipart(_CUT_SHORT)
+        for name, data in self._undecoded.items():
+            self.fields[name] = self._decode(name, data, self._codec)
         # A browser sends an empty file input as a part with an empty name and no bytes.
-        if self.file is None or (self.file_bytes == 0 and not self.file.filename):
+        if self.file is None or (self.file_bytes == 0 and not self.file_name):
             raise MissingField(_FILE)
         if self.media_type is None:
             raise MissingField("media_type")
         return self.file, self.media_type
+
+    @property
+    def file_name(self) -> str:
+        """The file's name as its client means it, not yet cleaned; '' before it is known."""
+        return "" if self.file is None else read_file_name(self.file.parameters, codec=self._codec)
 
     def _is_all_file(self, chunk: bytes | memoryview) -> bool:
         """Whether the parser would hand the whole chunk on: no delimiter is in it, and none may span one of its ends.
@@ -182,15 +196,15 @@ class MultipartForm:
             # Some clients send every part with a file name (curl's `-F metadata=@meta.json`): it is text all the same.
             if head.name in self.fields:
                 raise DuplicateField(head.name)
-            if not head.is_utf8:
-                raise InvalidField(head.name, "must be sent as UTF-8 text.")
+            if head.charset is not None and codec_of(head.charset) is None:
+                raise InvalidField(head.name, "is in a charset that this service does not know; send it as UTF-8 text.")
             self._text_limit = _FIELD_LIMITS[head.name]
-        elif head.filename is not None:
+        elif head.is_file:
             # Refused before its bytes: a file under a wrong name would only be found missing at the very end.
             raise InvalidField(_FILE, "is the name of the form field that takes the file; another one was sent.")
         else:
-            # Forms in the wild carry buttons, tokens and `_charset_`; they are no reason to refuse a file. Their
-            # bytes are counted like a field's and dropped, and nothing can be set through them.
+            # Forms in the wild carry buttons and tokens; they are no reason to refuse a file. Their bytes are counted
+            # like a field's and dropped, and nothing can be set through them.
             self._text_limit = MAX_METADATA_BYTES
         self._head = head
 
@@ -203,7 +217,7 @@ class MultipartForm:
         self._text_limit -= end - start
         if self._text_limit < 0:
             self._refuse_long_field()
-        if self._head is not None and self._head.name in _FIELD_LIMITS:
+        if self._head is not None and self._head.name in _KEPT_FIELDS:
             self._text += data[start:end]
 
     def _on_part_end(self) -> None:
@@ -212,8 +226,10 @@ class MultipartForm:
             raise MalformedMultipart(_BROKEN)
         if head is self.file:
             self.file_is_complete = True
+        elif head.name == _CHARSET:
+            self._codec = form_codec_of(self._text.decode("ascii", "replace").strip()) or self._codec
         elif head.name in _FIELD_LIMITS:
-            self._keep_field(head.name)
+            self._keep_field(head)
 
     def _on_end(self) -> None:
         self._ended = True
@@ -223,21 +239,30 @@ class MultipartForm:
     def _begin_file(self, head: PartHead) -> None:
         if self.file is not None:
             raise DuplicateField(_FILE)
-        if head.filename is None:
+        if not head.is_file:
             raise InvalidField(_FILE, "must be sent as a file, with a file name.")
         self.file = head
 
-    def _keep_field(self, name: str) -> None:
-        try:
-            value = self._text.decode("utf-8")
-        except UnicodeDecodeError as exc:
-            raise InvalidField(name, "must be sent as UTF-8 text.") from exc
-        self.fields[name] = value
+    def _keep_field(self, head: PartHead) -> None:
+        name, data = head.name, bytes(self._text)
+        codec = self._codec if head.charset is None else codec_of(head.charset)
+        if codec is None and name != "media_type" and not data.isascii():
+            self._undecoded[name] = data  # the field that tells the charset may be the last one
+            self.fields[name] = ""
+            return
+        self.fields[name] = value = self._decode(name, data, codec)
         if name == "media_type":
             try:
                 self.media_type = MediaType(value.strip())
             except ValueError as exc:
                 raise InvalidField(name, f"must be one of {', '.join(MediaType)}.") from exc
+
+    def _decode(self, name: str, data: bytes, codec: str | None) -> str:
+        if (text := decode_strictly(data, codec or "utf-8")) is not None:
+            return text
+        if codec is None:
+            raise InvalidField(name, "must be UTF-8 text, or say its charset.")
+        raise InvalidField(name, "is not text in the charset that it is said to be in.")
 
     def _refuse_long_field(self) -> None:
         name = self._head.name if self._head is not None else ""

@@ -8,71 +8,75 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.core.errors import MalformedMultipart, UnsupportedForm
+from app.core.uploads.part_charsets import form_codec_of
+from app.core.uploads.part_names import is_file_name
 
 MAX_CONTENT_TYPE_LENGTH = 1024
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 section 5.6.2, not a password
 # Every alternative starts with another character and none can match the empty string twice: linear time on any input,
 # unlike the pattern behind CVE-2024-24762.
-_PARAMETER = re.compile(rf'[ \t]*;[ \t]*(?:({_TOKEN})=(?:"((?:[^"\\]|\\.)*)"|([^";\s]*)))?', re.DOTALL)
+_PARAMETER = re.compile(rf'[ \t]*;[ \t]*(?:({_TOKEN})=(?:"((?:[^"\\]|\\.)*)"|([^";]*)))?', re.DOTALL)
 # RFC 2046 section 5.1.1: 1 to 70 of these, the last one no blank.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]")
-# What browsers put in place of a quote or a line end in a name, and nothing else (WHATWG HTML, multipart/form-data
-# encoding algorithm): a file called `100%25.txt` keeps its name.
-_BROWSER_ESCAPES = re.compile(r"%(22|0[dD]|0[aA])")
 _PLAIN_ENCODINGS = frozenset({"", "7bit", "8bit", "binary"})
-_UTF8_CHARSETS = frozenset({"", "utf-8", "utf8", "us-ascii", "ascii"})
 
 
 @dataclass(frozen=True, slots=True)
 class PartHead:
-    """What the headers of one part say. `filename` is None when the part is a text field, as sent otherwise."""
+    """What the headers of one part say. parameters: of its Content-Disposition.  charset: as named, None where not."""
 
     name: str
-    filename: str | None
+    parameters: Mapping[str, str]
     headers: Mapping[str, str]
-    is_utf8: bool
+    charset: str | None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it comes with a file name, in whatever form; an empty one counts."""
+        return any(is_file_name(parameter) for parameter in self.parameters)
 
 
-def read_boundary(content_type: str | None) -> bytes:
-    """The boundary of a multipart/form-data body. Raises UnsupportedForm for every other Content-Type."""
+@dataclass(frozen=True, slots=True)
+class FormType:
+    """What the request says of its form. codec: of what does not say its charset, where the form names one."""
+
+    boundary: bytes
+    codec: str | None
+
+
+def read_form_type(content_type: str | None) -> FormType:
+    """Boundary and charset of a multipart/form-data body. Raises UnsupportedForm for every other Content-Type."""
     if content_type is None or len(content_type) > MAX_CONTENT_TYPE_LENGTH:
         raise UnsupportedForm
     media_type, parameters = _read_options(content_type)
     boundary = parameters.get("boundary") if parameters is not None else None
     if media_type != "multipart/form-data" or boundary is None or not _BOUNDARY.fullmatch(boundary):
         raise UnsupportedForm
-    return boundary.encode("ascii")
+    # Apache HttpClient writes its charset here; no standard knows it, so one that is unknown is no fault.
+    return FormType(boundary.encode("ascii"), form_codec_of((parameters or {}).get("charset", "")))
 
 
 def read_part_head(headers: Mapping[str, str]) -> PartHead:
-    """Read a part's headers (names in lower case). Raises MalformedMultipart when a form part cannot have them.
-
-    `filename*` is ignored: RFC 7578 section 4.2 forbids it here, and it would smuggle a second name past a proxy.
-    """
+    """Read a part's headers (names in lower case). Raises MalformedMultipart when a form part cannot have them."""
     disposition, parameters = _read_options(headers.get("content-disposition", ""))
     if disposition != "form-data" or parameters is None or "name" not in parameters:
         raise MalformedMultipart("Every part of the form needs a Content-Disposition of form-data with a name.")
     if headers.get("content-transfer-encoding", "").strip().lower() not in _PLAIN_ENCODINGS:
-        raise MalformedMultipart("The form must be sent without a Content-Transfer-Encoding.")
+        raise MalformedMultipart(
+            "A part of the form has a Content-Transfer-Encoding, such as base64 or quoted-printable, that this service "
+            "does not undo; send its bytes as they are, as 'binary', '8bit', '7bit' or without that header."
+        )
     part_type, type_parameters = _read_options(headers.get("content-type", ""))
     if part_type.startswith("multipart/"):
         raise MalformedMultipart("Nested multipart bodies are not supported; send one file per request.")
-    filename = parameters.get("filename")
-    return PartHead(
-        name=_unescape(parameters["name"]),
-        filename=None if filename is None else _unescape(filename),
-        headers=headers,
-        is_utf8=(type_parameters or {}).get("charset", "").lower() in _UTF8_CHARSETS,
-    )
+    charset = (type_parameters or {}).get("charset")
+    return PartHead(name=parameters["name"], parameters=parameters, headers=headers, charset=charset or None)
 
 
 def decode_header(raw: bytes) -> str:
-    """Header bytes as text: UTF-8 as browsers send it, Latin-1 from older clients."""
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    """Header bytes as text: UTF-8 as browsers send it; other bytes as lone surrogates, so that none is lost."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _read_options(value: str) -> tuple[str, Mapping[str, str] | None]:
@@ -90,10 +94,11 @@ def _read_options(value: str) -> tuple[str, Mapping[str, str] | None]:
             # Two readers may disagree on which of two values counts, so neither does.
             if name.lower() in parameters:
                 return main.strip().lower(), None
-            parameters[name.lower()] = re.sub(r'\\(["\\])', r"\1", quoted) if quoted is not None else plain
+            parameters[name.lower()] = _unquoted(quoted) if quoted is not None else plain.strip(" \t")
         position = match.end()
     return main.strip().lower(), parameters
 
 
-def _unescape(name: str) -> str:
-    return _BROWSER_ESCAPES.sub(lambda match: chr(int(match[1], 16)), name)
+def _unquoted(quoted: str) -> str:
+    # A backslash before anything else is one: old browsers send whole paths of Windows.
+    return re.sub(r'\\(["\\])', r"\1", quoted)
