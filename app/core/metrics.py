@@ -52,6 +52,7 @@ class WorkerEnd(StrEnum):
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
     CPU_LIMIT = "cpu_limit"
+    PREVIEW_LIMIT = "preview_limit"
     MEMORY_LIMIT = "memory_limit"
     CANCELLED = "cancelled"
     RETIRED = "retired"

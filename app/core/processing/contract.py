@@ -33,6 +33,8 @@ class ProcessingOptions:
     """Sum of the declared and of the really unpacked sizes of the members of an Office file."""
     max_archive_members: int = 5_000
     max_text_chars: int = 1_000_000
+    draw_preview: bool = True
+    """Whether drawings and PDF pages are drawn; not for a file that took a worker too long, see `previews`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,9 @@ class Sandbox:
                 except WorkerLost as lost:
                     if self._pool.is_closing:
                         raise ShuttingDown from lost
-                    if lost.had_begun:
+                    if lost.end is WorkerEnd.PREVIEW_LIMIT and job.options.draw_preview:
+                        job = replace(job, options=replace(job.options, draw_preview=False))
+                    elif lost.had_begun:
                         log.warning("sandbox.job_failed", reason=lost.end, media_type=job.media_type)
                         raise lost_worker_error(lost.end) from lost
                 else:

@@ -110,11 +110,26 @@ def test_links_and_devices_are_refused(kind: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil.xml", "/etc/passwd", "a/../../b", "C:/x", "a\\b.xml", "a//b", "./a", "a\nb", "x" * 513]
+    "name",
+    [
+        *("../evil.xml", "/etc/passwd", "a/../../b", "C:/x", "a//b", "./a", "a\nb", "x" * 513),
+        *("..\\evil.xml", "\\etc\\passwd", "a\\..\\../b", "C:\\x", "a\\/b", ".\\a", "\\\\host\\share"),
+    ],
 )
 def test_names_that_climb_or_hide_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UnreadableFile, match="relative path"):
         verify(tmp_path, documents.zip_with(zipfile.ZipInfo(name)))
+
+
+def test_backslashes_part_folders_as_slashes_do(tmp_path: Path) -> None:
+    archive = verify(tmp_path, documents.zip_of({"word\\": "", "word\\a.xml": "1", "word/b.xml": "2"}))
+    assert archive.names == ("word/a.xml", "word/b.xml")
+    assert archive.size_bytes("word/a.xml") == 1
+
+
+def test_a_name_in_both_spellings_is_twice_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="twice named"):
+        verify(tmp_path, documents.zip_of({"word/a.xml": "1", "word\\a.xml": "2"}))
 
 
 def test_a_name_cut_by_nul_is_refused(tmp_path: Path) -> None:

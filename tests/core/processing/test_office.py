@@ -1,19 +1,24 @@
 """Claims about `office.process`: what is read out of DOCX and XLSX and which packages are refused."""
 
 import contextlib
+import io
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from app.core import file_processing
 from app.core.errors import FileTooComplex, UnreadableFile
 from app.core.media_types import by_extension
 from app.core.processing.contract import ProcessedFile
 from app.core.processing.documents import office
 from tests.fixtures import document_files as documents
+from tests.fixtures.compound_files import make_compound
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
+LOCKED_PACKAGE = (100).to_bytes(8, "little") + bytes(112)
 STRICT = 'xmlns:w="http://purl.oclc.org/ooxml/wordprocessingml/main"'
 
 
@@ -150,3 +155,39 @@ def test_a_workbook_without_sheets_is_refused(workbook: str, tmp_path: Path) -> 
 def test_strange_rows_are_read_or_refused(rows: str, tmp_path: Path) -> None:
     with contextlib.suppress(UnreadableFile):
         process(tmp_path, documents.make_xlsx({"A": rows}), "a.xlsx")
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.xlsx"])
+def test_a_document_locked_with_a_password_is_taken_and_says_so(name: str, tmp_path: Path) -> None:
+    data = make_compound({"EncryptionInfo": b"info", "EncryptedPackage": LOCKED_PACKAGE})
+    result = file_processing.process_file(documents.make_job(tmp_path, data, name))
+    assert result.properties == {"encrypted": True}
+    assert (result.text, result.main_path, result.extension) == (None, None, name[2:])
+
+
+@pytest.mark.parametrize(
+    "streams",
+    [
+        {"EncryptedPackage": LOCKED_PACKAGE},
+        {"EncryptionInfo": b"info", "EncryptedPackage": (2**40).to_bytes(8, "little")},
+        {"EncryptionInfo": b"info", "EncryptedPackage": b""},
+    ],
+    ids=["no info", "cut off", "empty"],
+)
+def test_a_locked_document_without_its_parts_is_refused(streams: dict[str, bytes], tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="locked"):
+        file_processing.process_file(documents.make_job(tmp_path, make_compound(streams), "a.docx"))
+
+
+@pytest.mark.parametrize(("make", "name"), [(documents.make_docx, "a.docx"), (documents.make_xlsx, "a.xlsx")])
+def test_backslashes_in_a_package_change_nothing(make: Callable[[], bytes], name: str, tmp_path: Path) -> None:
+    usual = file_processing.process_file(documents.make_job(tmp_path, make(), name))
+    with zipfile.ZipFile(io.BytesIO(make())) as archive:
+        members = {member: archive.read(member) for member in archive.namelist()}
+    data = documents.zip_of(
+        {
+            member.replace("/", "\\"): content.replace(b'Target="word/', b'Target="word\\')
+            for member, content in members.items()
+        }
+    )
+    assert file_processing.process_file(documents.make_job(tmp_path, data, name)) == usual

@@ -9,7 +9,7 @@ from app.core.errors import UnreadableFile
 from app.core.media_types import by_mime_type
 from app.core.processing.contract import ProcessedFile
 from app.core.processing.documents import pdf
-from tests.fixtures.document_files import make_job, make_pdf
+from tests.fixtures.document_files import make_form, make_job, make_pdf
 
 PDF = by_mime_type("application/pdf")
 
@@ -63,6 +63,40 @@ def test_absurd_page_sizes_cost_no_pixels(size_pt: tuple[float, float], tmp_path
 
 def test_a_page_without_area_is_no_fault_of_ours(tmp_path: Path) -> None:
     assert process(tmp_path, make_pdf(size_pt=(0, 0))).thumbnail is not None, "pdfium falls back to Letter"
+
+
+WIDGET = "/Type /Annot /Subtype /Widget /F 4 /Rect [20 120 180 180] /DA (/F1 40 Tf 0 g)"
+
+
+@pytest.mark.parametrize(
+    ("field", "form", "is_drawn"),
+    [
+        ("/FT /Tx /V (MMMM)", "", True),
+        ("/FT /Tx /V (MMMM)", "/NeedAppearances true", True),
+        ("/FT /Tx /V (MMMM) /AP << /N {black} >>", "/NeedAppearances false", True),
+        ("/FT /Tx /V (MMMM) /AP << /N {empty} >>", "/NeedAppearances true", True),
+        ("/FT /Tx", "", False),
+        ("/FT /Ch /Ff 131072 /Opt [(AA) (MMMM)] /V (MMMM)", "", True),
+        ("/FT /Btn /V /Yes /AS /Yes /AP << /N << /Yes {black} /Off {empty} >> >>", "", True),
+        ("/FT /Btn /V /Off /AS /Off /AP << /N << /Yes {black} /Off {empty} >> >>", "", False),
+        ("/FT /Btn /Ff 32768 /V /Yes /AS /Yes /MK << /CA (l) >>", "", True),
+        # There is no engine for it, so the endless loop is not even begun.
+        ("/FT /Tx /V (MMMM) /AA << /F << /S /JavaScript /JS (for(;;);) >> >>", "", True),
+    ],
+)
+def test_a_filled_form_field_is_drawn(field: str, form: str, is_drawn: bool, tmp_path: Path) -> None:
+    result = process(tmp_path, make_form(f"<< {WIDGET} /T (a) {field} >>", form))
+    assert result.thumbnail is not None
+    with Image.open(result.thumbnail.path) as thumbnail:
+        darkest = thumbnail.convert("L").crop((24, 124, 176, 176)).getextrema()[0]
+    assert isinstance(darkest, int | float)
+    assert (darkest < 60) is is_drawn
+
+
+def test_a_page_that_took_too_long_is_described_without_a_picture(tmp_path: Path) -> None:
+    result = process(tmp_path, make_pdf(), draw_preview=False)
+    assert (result.thumbnail, result.poster) == (None, None)
+    assert (result.text, result.properties["page_width_pt"]) == ("Hello PDF", 200.0)
 
 
 def test_text_is_bounded(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Claims about `sniff.identify`: what is accepted under which name, what is refused and with which sentence."""
 
 import contextlib
+import gzip
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,20 @@ ACCEPTED = {
     "Ogg Vorbis": (ogg_page(b"\x01vorbis" + bytes(23)), "a.oga", AUDIO, "audio/ogg"),
     "PDF": (documents.make_pdf(), "a.pdf", DOCUMENT, "application/pdf"),
     "PDF behind a blank line": (b"\xef\xbb\xbf\r\n" + documents.make_pdf(), "a.pdf", DOCUMENT, "application/pdf"),
+    "PDF behind the head of an HTTP answer": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/pdf\r\n\r\n" + documents.make_pdf(),
+        *("a.pdf", DOCUMENT, "application/pdf"),
+    ),
+    "PDF behind the head of a MIME part": (
+        b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\n' + documents.make_pdf(),
+        *("a.pdf", DOCUMENT, "application/pdf"),
+    ),
+    "PDF behind a printer's preamble": (
+        b"\x1b%-12345X@PJL JOB\r\n@PJL ENTER LANGUAGE=PDF\r\n" + documents.make_pdf(),
+        *("a.pdf", DOCUMENT, "application/pdf"),
+    ),
+    "PDF behind 1023 bytes": (b"-" * 1023 + documents.make_pdf(), "a.pdf", DOCUMENT, "application/pdf"),
+    "text that speaks of PDF": (b"A file begins with %PDF-1.7.", "a.txt", DOCUMENT, "text/plain"),
     "DOC": (make_doc(), "a.doc", DOCUMENT, "application/msword"),
     "XLS": (make_xls(), "a.XLS", DOCUMENT, "application/vnd.ms-excel"),
     "text": (b"Hello\n", "a.txt", DOCUMENT, "text/plain"),
@@ -237,9 +252,9 @@ UNSUPPORTED = {
         DOCUMENT,
         "a PowerPoint 97-2003 presentation",
     ),
-    "locked Office document": (
+    "locked PowerPoint": (
         make_compound({"EncryptedPackage": b"x", "EncryptionInfo": b"x"}),
-        "a.docx",
+        "a.pptx",
         DOCUMENT,
         "an Office document locked with a password",
     ),
@@ -277,7 +292,15 @@ UNSUPPORTED = {
     "known content, strange name": (picture("PNG"), "a.<b>", IMAGE, "Files with this extension are not supported"),
     "binary called text": (b"abc\x00def", "a.txt", DOCUMENT, "in no format that this service knows"),
     "noisy text": (b"ab\x01\x02\x03\x04", "a.txt", DOCUMENT, "in no format that this service knows"),
-    "PDF behind other bytes": (b"GIF89\x00" + documents.make_pdf(), "a.pdf", DOCUMENT, "in no format"),
+    "PDF behind other bytes": (b"GIF89\x00" + documents.make_pdf(), "a.pdf", DOCUMENT, "another format in front"),
+    "PDF behind HTML": (b"\r\n<b>Hi</b>" + documents.make_pdf(), "a.pdf", DOCUMENT, "another format in front"),
+    "PDF behind a shebang": (b"#!/bin/sh\n" + documents.make_pdf(), "a.pdf", DOCUMENT, "another format in front"),
+    "PDF behind too much": (b"-" * 1024 + documents.make_pdf(), "a.pdf", DOCUMENT, "behind more than 1024 bytes"),
+    "PDF in gzip": (gzip.compress(documents.make_pdf()), "a.pdf", DOCUMENT, "a PDF document compressed with gzip"),
+    "DOCX in gzip": (gzip.compress(documents.make_docx()), "a.docx", DOCUMENT, "a gzip archive"),
+    "SVGZ": (gzip.compress(SVG.encode()), "a.svg", IMAGE, "an SVG image compressed with gzip"),
+    "SVGZ by its name": (gzip.compress(SVG.encode()), "a.svgz", IMAGE, "an SVG image compressed with gzip"),
+    "a bomb in gzip": (gzip.compress(bytes(9_000_000)), "a.svg", IMAGE, "a gzip archive"),
 }
 
 

@@ -30,6 +30,7 @@ OLE = Content("a compound file of another program")
 
 _JPEG = Content("a JPEG image", ("image/jpeg",))
 _PNG = Content("a PNG image", ("image/png",))
+GZIP = Content("a gzip archive")
 _GIF = Content("a GIF image", ("image/gif",))
 _PDF = Content("a PDF document", ("application/pdf",))
 _MPEG_PS = Content("an MPEG video", ("video/mpeg",), "mpeg")
@@ -52,8 +53,7 @@ _ALLOWED = (
     (re.compile(rb"\xff\xd8\xff"), _JPEG),
     (re.compile(rb"\x89PNG\r\n\x1a\n.{4}IHDR", re.DOTALL), _PNG),
     (re.compile(rb"GIF8[79]a"), _GIF),
-    # Acrobat and pdfium look for the header anywhere in the first 1024 bytes, which is what polyglots live on;
-    # only white space and a byte order mark, left there by careless web scripts, may come first here.
+    # More than white space may come first, see `late_pdf`; a file that begins as something else is that.
     (re.compile(rb"(?:\xef\xbb\xbf)?[\x00\t\n\f\r ]{0,1016}%PDF-\d"), _PDF),
     (re.compile(rb"PK\x03\x04"), ZIP),
     (re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), OLE),
@@ -98,7 +98,7 @@ _FOREIGN = (
     (rb"dex\n0", "an Android program"),
     (rb"L\x00\x00\x00\x01\x14\x02\x00", "a Windows shortcut"),
     (rb"PK\x05\x06|PK\x07\x08", "an empty or split ZIP archive"),
-    (rb"\x1f\x8b\x08", "a gzip archive"),
+    (rb"\x1f\x8b\x08", GZIP.label),
     (rb"BZh[1-9]1AY&SY", "a bzip2 archive"),
     (rb"\xfd7zXZ\x00", "an XZ archive"),
     (rb"\x28\xb5\x2f\xfd", "a Zstandard archive"),
@@ -111,6 +111,16 @@ _FOREIGN = (
     (rb"ITSF\x03\x00", "a compiled help file"),
     (rb"wOF[F2]|OTTO\x00|\x00\x01\x00\x00\x00.\x00", "a font"),
 )
+# What in front of a PDF makes it two things at once: markup and scripts that a careless program would run, and the
+# beginnings of binary formats, which need not be whole for that.
+_OTHER_HALF = re.compile(
+    rb"[\x00\t\n\f\r ]*(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\x00\t\n\f\r ]*"
+    rb"(?:GIF8|MZ|PK|\x7fELF|\x89PNG|\xff\xd8|RIFF|ID3|OggS|\x1a\x45|BM|8BPS|\x1f\x8b|Rar!|7z|\xca\xfe|#!|%!)",
+    re.DOTALL,
+)
+_MARKUP = re.compile(rb"<[!?/A-Za-z]")
+_PDF_HEADER = re.compile(rb"%PDF-\d")
+_PDF_HEADER_BY = 1024
 _FOREIGN_FORMATS = tuple((re.compile(pattern, re.DOTALL), Content(label)) for pattern, label in _FOREIGN)
 
 
@@ -128,6 +138,25 @@ def recognise(head: bytes, *, size_bytes: int) -> Content | None:
         if found is not None:
             return found
     return next((content for pattern, content in _FOREIGN_FORMATS if pattern.match(head)), None)
+
+
+def late_pdf(head: bytes) -> Content | None:
+    """A PDF whose header stands behind junk: the rest of an HTTP answer or a mail, a printer's preamble, blank lines.
+
+    Readers look for it in the first 1,024 bytes, and so do writers of polyglots: junk that begins as another format or
+    holds markup makes it a foreign one. None when there is no such header. Ask only where the name says PDF, as an
+    honest text may speak of one, and only when nothing else was recognised.
+    Source: ISO 32000-1 annex H, note 13 of implementation; pdfium searches as far.
+    """
+    header = _PDF_HEADER.search(head)
+    if header is None:
+        return None
+    if header.start() >= _PDF_HEADER_BY:
+        return Content(f"a PDF document behind more than {_PDF_HEADER_BY} bytes of something else")
+    junk = head[: header.start()]
+    if _OTHER_HALF.match(junk) or _MARKUP.search(junk):
+        return Content("a PDF document with another format in front of it")
+    return _PDF
 
 
 def sure_media_type(head: bytes) -> MediaType | None:

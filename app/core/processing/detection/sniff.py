@@ -4,6 +4,7 @@ Structure speaks first (signatures, then the inside of containers), libmagic is 
 that the client sent is never asked.
 """
 
+import zlib
 from pathlib import Path
 
 from app.core.errors import EmptyFile, FileTypeMismatch, InvalidUpload, UnreadableFile, UnsupportedFileType
@@ -19,7 +20,7 @@ from app.core.processing.av.av_container import StreamFacts, probe_streams
 from app.core.processing.contract import Job, ProcessingOptions
 from app.core.processing.detection import iso_media, libmagic, mpeg_audio, signatures, xml_root
 from app.core.processing.detection.iso_boxes import FILM_HANDLERS, track_handlers
-from app.core.processing.detection.signatures import MATROSKA, OLE, ZIP, Content
+from app.core.processing.detection.signatures import GZIP, MATROSKA, OLE, ZIP, Content
 from app.core.processing.documents import charset, ooxml
 from app.core.processing.documents.ole import open_compound
 
@@ -27,6 +28,8 @@ _DOCX = by_mime_type("application/vnd.openxmlformats-officedocument.wordprocessi
 _XLSX = by_mime_type("application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 _WORD = Content("a Word document", (_DOCX.mime_type,))
 _EXCEL = Content("an Excel workbook", (_XLSX.mime_type,))
+# What is locked inside cannot be told: the name decides between the two.
+_LOCKED = Content("an Office document locked with a password", (_DOCX.mime_type, _XLSX.mime_type))
 _OLD_WORD = Content("a Word 97-2003 document", ("application/msword",))
 _OLD_EXCEL = Content("an Excel 97-2003 workbook", ("application/vnd.ms-excel",))
 _MPEG_AUDIO = Content("an MPEG audio file", ("audio/mpeg",))
@@ -64,7 +67,7 @@ _OLE_KINDS = (
     ("worddocument", _OLD_WORD),
     ("workbook", _OLD_EXCEL),
     ("book", _OLD_EXCEL),
-    ("encryptedpackage", Content("an Office document locked with a password")),
+    ("encryptedpackage", _LOCKED),
     ("powerpoint document", Content("a PowerPoint 97-2003 presentation")),
     ("visiodocument", Content("a Visio drawing")),
     ("__properties_version1.0", Content("an Outlook message")),
@@ -97,10 +100,11 @@ def _content_of(path: Path, size_bytes: int, extension: str, options: Processing
         head = file.read(signatures.HEAD_BYTES)
     found = signatures.recognise(head, size_bytes=size_bytes)
     if found is not None:
-        return _looked_into(found, path, extension, options)
+        return _looked_into(found, head, path, extension, options)
     if extension == "svg" and xml_root.is_svg(head):
         return _SVG
-    return _without_signature(path, head, size_bytes)
+    late_pdf = signatures.late_pdf(head) if extension == "pdf" and mpeg_audio.recognise(path) is None else None
+    return late_pdf or _without_signature(path, head, size_bytes)
 
 
 def _without_signature(path: Path, head: bytes, size_bytes: int) -> Content:
@@ -117,7 +121,7 @@ def _without_signature(path: Path, head: bytes, size_bytes: int) -> Content:
     return _MPEG_AUDIO if mpeg_audio.recognise_after_junk(path) else _UNKNOWN
 
 
-def _looked_into(found: Content, path: Path, extension: str, options: ProcessingOptions) -> Content:
+def _looked_into(found: Content, head: bytes, path: Path, extension: str, options: ProcessingOptions) -> Content:
     """Containers whose first bytes do not tell what they hold."""
     if found is ZIP:
         return _inside_zip(path, extension, options)
@@ -125,6 +129,8 @@ def _looked_into(found: Content, path: Path, extension: str, options: Processing
         return _inside_compound(path, extension)
     if found is MATROSKA:
         return _inside_matroska(path)
+    if found == GZIP:
+        return _inside_gzip(head)
     return _inside_iso_media(path, found) if found.demuxer == "mov" else found
 
 
@@ -152,6 +158,21 @@ def _matroska_label(facts: StreamFacts) -> str:
     return f"a Matroska file with {' and '.join(codecs[:4])}, not WebM (VP8, VP9 or AV1 with Opus or Vorbis)"
 
 
+def _inside_gzip(head: bytes) -> Content:
+    """Never taken, but named: browsers and servers unpack a file on the way, so people do not know that they have one.
+
+    Only the beginning is unpacked, to no more than `HEAD_BYTES`.
+    """
+    try:
+        inner = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(head, signatures.HEAD_BYTES)
+    except zlib.error:
+        return GZIP
+    found = signatures.recognise(inner, size_bytes=2**63)
+    if found is None and xml_root.is_svg(inner):
+        return Content("an SVG image compressed with gzip (SVGZ)")
+    return Content(f"{found.label} compressed with gzip") if found is not None and found.mime_types else GZIP
+
+
 def _inside_zip(path: Path, extension: str, options: ProcessingOptions) -> Content:
     try:
         with ooxml.open_package(path, options) as package:
@@ -172,7 +193,7 @@ def _inside_compound(path: Path, extension: str) -> Content:
         with open_compound(path) as compound:
             names = compound.root_names()
     except UnreadableFile:
-        if extension in ("doc", "xls"):
+        if extension in ("doc", "xls", "docx", "xlsx"):
             raise
         return OLE
     return next((content for name, content in _OLE_KINDS if name in names), OLE)

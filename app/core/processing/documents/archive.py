@@ -140,6 +140,9 @@ def open_archive(path: Path, *, max_unpacked_bytes: int, max_members: int) -> It
         infos, directory_at = _directory(file)
         _check_amounts(infos, max_unpacked_bytes=max_unpacked_bytes, max_members=max_members)
         for info in infos:
+            # Writers on Windows part folders with backslashes (APPNOTE 4.4.17 demands slashes). From here on a name
+            # is what Office reads in it, so that a climbing one is found out and two spellings of one name collide.
+            info.filename = info.filename.replace("\\", "/")
             _check_kind(info)
             _check_name(info)
         yield Archive(file, _located(file, infos, directory_at), max_unpacked_bytes=max_unpacked_bytes)
@@ -182,12 +185,11 @@ def _check_kind(info: zipfile.ZipInfo) -> None:
 
 def _check_name(info: zipfile.ZipInfo) -> None:
     # zipfile cuts a name at NUL; what is left must be the whole name.
-    name = info.orig_filename
+    name = info.orig_filename.replace("\\", "/")
     folders = name.removesuffix("/").split("/")
     is_bad = (
         name != info.filename
         or not 0 < len(name) <= _MAX_NAME_CHARS
-        or "\\" in name
         or name[1:2] == ":"
         or any(folder in ("", ".", "..") for folder in folders)
         or not name.isprintable()

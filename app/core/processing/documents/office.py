@@ -1,4 +1,7 @@
-"""Processes DOCX and XLSX: proves the structure, reads properties, sheet names and text. Stored byte for byte."""
+"""Processes DOCX and XLSX: proves the structure, reads properties, sheet names and text. Stored byte for byte.
+
+One that is locked with a password is a compound file around the encrypted package.
+"""
 
 import functools
 import re
@@ -6,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from app.core.errors import FileTooComplex, UnreadableFile
-from app.core.media_types import FileType, Processor, extension_of
+from app.core.media_types import MAX_DOCUMENT_SIZE, FileType, Processor, extension_of
 from app.core.processing.contract import Job, JsonObject, JsonValue, ProcessedFile
-from app.core.processing.documents import ooxml, safe_xml, spreadsheets
+from app.core.processing.documents import ole, ooxml, safe_xml, spreadsheets
 from app.core.processing.documents.archive import Archive
 from app.core.processing.documents.word_text import WordText
 from app.core.text_safety import clean_text
@@ -28,10 +31,15 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     """Check the whole package and read what it says about itself.
 
     properties: `title`, `author`, `subject`, `pages`, `words`, `characters` as saved by the writer; for workbooks
-    `sheet_count` and `sheets` (at most 500 names).  text: None when there is none or the parts are too large.
+    `sheet_count` and `sheets` (at most 500 names); nothing but `encrypted: true` for a file that wants a password.
+    text: None when there is none or the parts are too large.
     Raises UnreadableFile, and FileTooComplex over the limits of `job.options`.
     """
     path = Path(job.source)
+    if ole.is_compound(path):
+        _check_locked(path)
+        extension = extension_of(job.filename)
+        return ProcessedFile(mime_type=file_type.mime_type, extension=extension, properties={"encrypted": True})
     with ooxml.open_package(path, job.options) as package:
         main = ooxml.main_part(package)
         if main is None:
@@ -49,6 +57,17 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     return ProcessedFile(
         mime_type=file_type.mime_type, extension=extension_of(job.filename), properties=properties, text=text or None
     )
+
+
+def _check_locked(path: Path) -> None:
+    """Source: [MS-OFFCRYPTO] sections 2.3.1 and 2.3.4 (the package), 2.2.4 (rights management) and 2.1.1."""
+    with ole.open_compound(path) as compound:
+        package = compound.read("EncryptedPackage", max_bytes=MAX_DOCUMENT_SIZE)
+        # A password is described in EncryptionInfo, a licence server's key in the data spaces.
+        is_explained = not {"encryptioninfo", "\x06dataspaces"}.isdisjoint(compound.root_names())
+    # Eight bytes say how long the package is, then come blocks of a cipher.
+    if package is None or not is_explained or not 0 < int.from_bytes(package[:8], "little") <= len(package) - 8:
+        raise UnreadableFile("The file is damaged: the locked document inside it is missing or cut off.")
 
 
 # -- words ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Opens OLE2 compound files (.doc, .xls); the only importer of olefile, whose surprises end here.
+"""Opens OLE2 compound files (.doc, .xls, locked .docx and .xlsx); the only importer of olefile.
 
 Knows the container and its summary properties, nothing of Word or Excel.
 """
@@ -82,6 +82,12 @@ class CompoundFile:
             return _facts(_properties(data)) if data else {}
         except (UnreadableFile, struct.error):
             return {}
+
+
+def is_compound(path: Path) -> bool:
+    """Whether the file begins as a compound file does."""
+    with path.open("rb") as file:
+        return file.read(len(olefile.MAGIC)) == olefile.MAGIC
 
 
 @contextmanager

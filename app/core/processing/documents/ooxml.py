@@ -65,7 +65,7 @@ def main_part(package: Archive) -> MainPart | None:
     default = None
     for entry in types:
         kind = entry.tag.rpartition("}")[2]
-        if kind == "Override" and entry.get("PartName", "").removeprefix("/").lower() == target.lower():
+        if kind == "Override" and _slashed(entry.get("PartName", "")).removeprefix("/").lower() == target.lower():
             return MainPart(target, entry.get("ContentType", ""))
         if kind == "Default" and entry.get("Extension", "").lower() == extension:
             default = entry.get("ContentType", "")
@@ -83,11 +83,20 @@ def relationships(package: Archive, part: str) -> tuple[Relationship, ...]:
         Relationship(
             id=entry.get("Id", ""),
             type=entry.get("Type", "").rpartition("/")[2],
-            target=posixpath.normpath(posixpath.join("/", folder, unquote(entry.get("Target", "")))).lstrip("/"),
+            target=_member_at(folder, entry.get("Target", "")),
         )
         for entry in root
         if entry.get("TargetMode") != "External"
     )
+
+
+def _member_at(folder: str, target: str) -> str:
+    return posixpath.normpath(posixpath.join("/", folder, _slashed(unquote(target)))).lstrip("/")
+
+
+def _slashed(name: str) -> str:
+    # As `archive` does with the members' own names.
+    return name.replace("\\", "/")
 
 
 def document_properties(package: Archive) -> JsonObject:

@@ -1,9 +1,11 @@
 """Processes PDF: page count and size, title, text, a picture of the first page; the only importer of pypdfium2.
 
-pdfium runs no script and fetches nothing here; it is not thread-safe, which is one more reason for a worker process.
+pdfium runs no script and fetches nothing here: this build has no JavaScript engine, and form fields get no platform to
+call. It is not thread-safe, which is one more reason for a worker process.
 Stored byte for byte.
 """
 
+import contextlib
 import math
 import time
 from pathlib import Path
@@ -14,7 +16,7 @@ from pypdfium2 import raw
 
 from app.core.errors import UnreadableFile
 from app.core.media_types import FileType, extension_of
-from app.core.processing import pictures, placeholders
+from app.core.processing import pictures, placeholders, previews
 from app.core.processing.contract import Job, JsonObject, ProcessedFile, Rendition
 from app.core.text_safety import clean_text
 
@@ -29,11 +31,12 @@ _DAMAGED = "The file is damaged: it cannot be opened as a PDF document."
 
 
 def process(job: Job, file_type: FileType) -> ProcessedFile:
-    """Open the document, read its facts, draw page 1 on white as thumbnail and poster.
+    """Open the document, read its facts, draw page 1 with its filled form fields on white as thumbnail and poster.
 
     properties: `pages`, `page_width_pt` and `page_height_pt` of page 1 as displayed, `title`, `author`, `subject`,
     `encrypted` (true also for a document that opens without a password but restricts printing or copying), and the
-    placeholders of the thumbnail.  A document that wants a password is accepted with nothing but `encrypted: true`.
+    placeholders of the thumbnail.  A document that wants a password is accepted with nothing but `encrypted: true`; a
+    page that takes more than `previews.MAX_CPU_S` has no picture.
     text: of the first pages until `max_text_chars`, 2000 pages or ten seconds.
     Raises UnreadableFile when pdfium finds no header, cross references or first page.
     """
@@ -46,16 +49,19 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
         raise UnreadableFile(_DAMAGED) from exc
     with document:
         try:
-            picture, properties = _first_page(document, box=_larger_box(job))
-            properties = _facts(document) | properties
+            properties = _page_size(document) | _facts(document)
+            picture = None
+            if job.options.draw_preview:
+                with previews.bounded():
+                    picture = _first_page(document, box=_larger_box(job))
             text = _text(document, max_chars=job.options.max_text_chars)
         except pypdfium2.PdfiumError as exc:
             raise UnreadableFile(_DAMAGED) from exc
-    thumbnail, poster = _renditions(picture, job)
+    thumbnail, poster = _renditions(picture, job) if picture is not None else (None, None)
     return ProcessedFile(
         mime_type=file_type.mime_type,
         extension=extension,
-        properties=properties | placeholders.of(picture),
+        properties=properties | (placeholders.of(picture) if picture is not None else {}),
         thumbnail=thumbnail,
         poster=poster,
         text=text or None,
@@ -76,25 +82,39 @@ def _facts(document: pypdfium2.PdfDocument) -> JsonObject:
     return facts
 
 
-def _first_page(document: pypdfium2.PdfDocument, *, box: tuple[int, int]) -> tuple[Image.Image, JsonObject]:
+def _page_size(document: pypdfium2.PdfDocument) -> JsonObject:
     if len(document) < 1:
         raise UnreadableFile("The PDF document has no pages.")
     page = document[0]
     try:
         width_pt, height_pt = page.get_size()
-        if not (math.isfinite(width_pt) and math.isfinite(height_pt) and width_pt > 0 and height_pt > 0):
-            raise UnreadableFile("The first page of the PDF document has no size.")
+    finally:
+        page.close()
+    if not (math.isfinite(width_pt) and math.isfinite(height_pt) and width_pt > 0 and height_pt > 0):
+        raise UnreadableFile("The first page of the PDF document has no size.")
+    return {"page_width_pt": round(width_pt, 2), "page_height_pt": round(height_pt, 2)}
+
+
+def _first_page(document: pypdfium2.PdfDocument, *, box: tuple[int, int]) -> Image.Image:
+    """Page 1 within `box` pixels, with its form fields. A field without an appearance of its own is given one."""
+    # Before the page is loaded, or none of them is drawn; where that fails, the page is drawn without them.
+    with contextlib.suppress(pypdfium2.PdfiumError):
+        document.init_forms()
+    page = document[0]
+    try:
+        width_pt, height_pt = page.get_size()
         # The box bounds the pixels before anything is drawn: a page may claim to be kilometres wide.
         scale = min(box[0] / width_pt, box[1] / height_pt, _MAX_SCALE)
         bitmap = page.render(scale=scale, fill_color=(255, 255, 255, 255), rev_byteorder=True)
         try:
             # A copy: the bitmap's memory belongs to pdfium.
-            picture = bitmap.to_pil().convert("RGB").copy()
+            return bitmap.to_pil().convert("RGB").copy()
         finally:
             bitmap.close()
     finally:
         page.close()
-    return picture, {"page_width_pt": round(width_pt, 2), "page_height_pt": round(height_pt, 2)}
+        # The text of further pages is read without what their fields would cost.
+        document.close_forms()
 
 
 def _text(document: pypdfium2.PdfDocument, *, max_chars: int) -> str:

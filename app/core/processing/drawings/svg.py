@@ -17,8 +17,8 @@ from PIL import Image
 
 from app.core.errors import UnreadableFile
 from app.core.media_types import FileType
-from app.core.processing import pictures, placeholders
-from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
+from app.core.processing import pictures, placeholders, previews
+from app.core.processing.contract import Job, JsonObject, ProcessedFile, ProcessingOptions
 from app.core.processing.documents import safe_xml
 from app.core.processing.drawings import svg_filters, svg_pictures, svg_size, svg_source, svg_text, svg_tree
 from app.core.processing.imaging import image_steps
@@ -47,26 +47,33 @@ register_namespace("", _NAMESPACE)
 def process(job: Job, file_type: FileType) -> ProcessedFile:
     """Store the sanitised drawing with a thumbnail of it on white, within 300 x 300 pixels.
 
+    One that takes more than `previews.MAX_CPU_S` to draw has no thumbnail.
+
     Raises UnsupportedFileType, UnreadableFile, FileTooComplex; OSError when the disk fails.
     """
     root = sanitise(Path(job.source).read_bytes())
     svg_pictures.rewrite(root, folder=Path(job.output_dir), options=job.options)
     markup = tostring(root, encoding="unicode")
-    path = Path(job.output_dir) / "image.svg"
-    path.write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n', encoding="utf-8", newline="\n")
+    stored = Path(job.output_dir) / "image.svg"
+    stored.write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n', encoding="utf-8", newline="\n")
     width, height = svg_size.of(root)
-    picture = rasterise(root, size=_thumbnail_size((width, height), job.options))
-    box = (job.options.thumbnail_width_px, job.options.thumbnail_height_px)
+    properties: JsonObject = {"format": "SVG", "original_width": width, "original_height": height}
+    thumbnail = None
+    if job.options.draw_preview:
+        with previews.bounded():
+            picture = rasterise(root, size=_thumbnail_size((width, height), job.options))
+        properties |= placeholders.of(picture)
+        box = (job.options.thumbnail_width_px, job.options.thumbnail_height_px)
+        path = Path(job.output_dir) / "thumbnail"
+        thumbnail = pictures.save_rendition(picture, path, box=box, keep_alpha=job.options.keep_alpha)
     return ProcessedFile(
         mime_type=file_type.mime_type,
         extension="svg",
-        main_path=str(path),
+        main_path=str(stored),
         width_px=width,
         height_px=height,
-        properties={"format": "SVG", "original_width": width, "original_height": height, **placeholders.of(picture)},
-        thumbnail=pictures.save_rendition(
-            picture, Path(job.output_dir) / "thumbnail", box=box, keep_alpha=job.options.keep_alpha
-        ),
+        properties=properties,
+        thumbnail=thumbnail,
     )
 
 

@@ -46,7 +46,7 @@ def fault_error(fault: Fault) -> ServiceError:
 def lost_worker_error(end: WorkerEnd) -> InvalidUpload:
     """A worker that a file brought down costs that upload a 400 and nobody else anything."""
     match end:
-        case WorkerEnd.TIMED_OUT | WorkerEnd.CPU_LIMIT:
+        case WorkerEnd.TIMED_OUT | WorkerEnd.CPU_LIMIT | WorkerEnd.PREVIEW_LIMIT:
             return FileTooComplex(_TOO_LONG)
         case WorkerEnd.MEMORY_LIMIT:
             return FileTooComplex(_TOO_MUCH_MEMORY)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self, cast
 
 from app.core.metrics import WorkerEnd
+from app.core.processing import previews
 from app.core.processing.workers.wire import Frame, FrameReader, WireError, decode_object
 from app.core.processing.workers.worker import WorkerArguments
 
@@ -250,6 +251,8 @@ def _resume(pipe: asyncio.ReadTransport) -> None:
 def _natural_end(returncode: int | None, *, is_busy: bool) -> WorkerEnd:
     if returncode == -signal.SIGXCPU:
         return WorkerEnd.CPU_LIMIT
+    if returncode == -previews.OVERSPENT:
+        return WorkerEnd.PREVIEW_LIMIT
     if returncode == -signal.SIGKILL and is_busy:
         return WorkerEnd.MEMORY_LIMIT  # nobody but the kernel's OOM killer sends it
     return WorkerEnd.CRASHED
