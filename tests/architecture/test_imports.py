@@ -35,7 +35,7 @@ FORBIDDEN_VENDORS = {
 # Imported in one file each, so that replacing one is a matter of one file.
 ONE_DOOR = {
     "jose", "uvicorn", "httpx", "structlog", "prometheus_client", "python_multipart", "magic", "pypdfium2",
-    "legacy_doc", "olefile", "py_svg_hush", "resvg_py", "pillow_heif", "blurhash_rs", "charset_normalizer",
+    "legacy_doc", "olefile", "py_svg_hush", "resvg_py", "pillow_heif", "blurhash_rs",
     "fastapi_offline", "pyvips",
 }  # fmt: skip
 

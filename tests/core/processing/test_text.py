@@ -1,5 +1,8 @@
 """Claims about `text.process`, `charset.decode` and `clean_text`: encodings are found, noise is not text."""
 
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,117 @@ def test_the_encoding_is_found(data: bytes, name: str, is_utf8: bool) -> None:
 def test_legacy_text_reads_as_it_was_written(tmp_path: Path) -> None:
     assert process(tmp_path, GERMAN.encode("cp1252")).text == GERMAN.replace("\r\n", "\n").strip()
     assert process(tmp_path, RUSSIAN.encode("cp1251")).text == RUSSIAN.strip()
+
+
+FRENCH = "L’été dernier, à Noël, c’était déjà “génial” – œuvre à 5 €.\n"
+POLISH = "Zażółć gęślą jaźń. Mogę jeść szkło i mi nie szkodzi.\n"
+CZECH = "Příliš žluťoučký kůň úpěl ďábelské ódy.\n"
+GREEK = "Ξεσκεπάζω την ψυχοφθόρα βδελυγμία. Καλημέρα, τι κάνετε;\n"
+TURKISH = "Pijamalı hasta yağız şoföre çabucak güvendi. İstanbul'da güneş.\n"
+JAPANESE = "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。\n"
+CHINESE = "我能吞下玻璃而不伤身体。今天天气很好，我们去公园散步吧。\n"
+TAIWANESE = "我能吞下玻璃而不傷身體。今天天氣很好，我們去公園散步吧。\n"
+KOREAN = "나는 유리를 먹을 수 있어요. 그래도 아프지 않아요.\n"
+LEGACY = {
+    "windows-1252": ("cp1252", FRENCH),
+    "windows-1252 with é alone": ("cp1252", "café"),
+    "windows-1252 with ’ alone": ("cp1252", "It’s\n"),
+    "windows-1252 with € alone": ("cp1252", "5 €\n"),
+    "windows-1252 after much ASCII": ("cp1252", "plain words\n" * 9_000 + "é\n"),
+    "windows-1252 in Portuguese": ("cp1252", "O coração não está à mão; lições de João.\n"),
+    "windows-1252 in Swedish": ("cp1252", "Flygande bäckasiner söka hwila. Åke är här.\n"),
+    "windows-1250": ("cp1250", POLISH),
+    "windows-1250 in Czech": ("cp1250", CZECH),
+    "windows-1251": ("cp1251", RUSSIAN),
+    "windows-1251 in capitals": ("cp1251", "ВНИМАНИЕ! НЕ ВХОДИТЬ\n"),
+    "windows-1253": ("cp1253", GREEK),
+    "windows-1254": ("cp1254", TURKISH),
+    "windows-1255": ("cp1255", "אני יכול לאכול זכוכית וזה לא מזיק לי.\n"),
+    "windows-1256": ("cp1256", "أنا قادر على أكل الزجاج و هذا لا يؤلمني.\n"),
+    "windows-1257": ("cp1257", "Įlinkdama fechtuotojo špaga sublykčiojusi pragręžė apvalų arbūzą.\n"),
+    "windows-874": ("cp874", "ฉันกินกระจกได้ แต่มันไม่ทำให้ฉันเจ็บ\n"),
+    "iso-8859-2": ("iso8859_2", POLISH),
+    "iso-8859-5": ("iso8859_5", RUSSIAN),
+    "koi8-r": ("koi8_r", RUSSIAN),
+    "macintosh": ("mac_roman", FRENCH),
+    "ibm866": ("cp866", RUSSIAN),
+    "shift_jis": ("cp932", JAPANESE),
+    "euc-jp": ("euc_jp", JAPANESE),
+    "iso-2022-jp": ("iso2022_jp", JAPANESE),
+    "iso-2022-kr": ("iso2022_kr", KOREAN),
+    "gb18030": ("gb18030", CHINESE),
+    "big5": ("big5", TAIWANESE),
+    "euc-kr": ("cp949", KOREAN),
+    "utf-16le": ("utf-16-le", FRENCH),
+    "utf-16be": ("utf-16-be", FRENCH),
+    "utf-16le in Japanese": ("utf-16-le", JAPANESE),
+    "utf-16be without a space": ("utf-16-be", CHINESE.strip()),
+    "utf-32le": ("utf-32-le", FRENCH),
+    "utf-32be": ("utf-32-be", FRENCH),
+}
+
+
+@pytest.mark.parametrize("name", LEGACY)
+@pytest.mark.parametrize("times", [1, 20])
+def test_a_text_without_a_mark_is_read_by_its_language(name: str, times: int) -> None:
+    encoding, text = LEGACY[name]
+    decoded = charset.decode((text * times).encode(encoding))
+    assert decoded is not None
+    assert (decoded.value, decoded.charset) == (text * times, name.split(maxsplit=1)[0])
+
+
+@pytest.mark.parametrize("text", [FRENCH, POLISH, RUSSIAN, GREEK, JAPANESE, CHINESE, KOREAN])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data + b"\xe9",
+        lambda data: b"\x80" + data,
+        lambda data: data[: len(data) // 2] + b"\xff" + data[len(data) // 2 :],
+        lambda data: data + data.strip()[-40:] + "ж".encode()[:1],
+        lambda data: data * 2_000 + b"\xc3",
+    ],
+    ids=["end", "start", "middle", "cut letter", "long"],
+)
+def test_utf_8_with_a_bad_byte_is_utf_8(text: str, spoil: Callable[[bytes], bytes]) -> None:
+    decoded = charset.decode(spoil((text * 3).encode()))
+    assert decoded is not None
+    assert (decoded.charset, decoded.is_utf8) == ("utf-8", True)
+    assert text.strip() in decoded.value
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (JAPANESE.encode("cp932") + "猫".encode("cp932")[:1], "shift_jis"),
+        (KOREAN.encode("cp949") + "나".encode("cp949")[:1], "euc-kr"),
+        (FRENCH.encode("utf-16")[:-1], "utf-16"),
+        (FRENCH.encode("utf-16-le")[:-1], "utf-16le"),
+        (FRENCH.encode("cp1252") + b"\x81", "windows-1252"),
+    ],
+)
+def test_a_cut_letter_is_no_reason_to_refuse(data: bytes, name: str) -> None:
+    decoded = charset.decode(data)
+    assert decoded is not None
+    assert decoded.charset == name
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_has_no_controls_is_text_though_no_language(seed: int) -> None:
+    noise = random.Random(seed)
+    assert charset.decode(bytes(noise.choice(range(0x80, 0x100)) for _ in range(500))) is not None
+
+
+@pytest.mark.parametrize("size_bytes", [100, 1_000, 50_000])
+def test_noise_with_controls_is_no_text(size_bytes: int) -> None:
+    noise = random.Random(size_bytes)
+    assert [charset.decode(noise.randbytes(size_bytes)) for _ in range(20)] == [None] * 20
+
+
+def test_a_long_text_is_judged_by_a_part_of_it() -> None:
+    data = "é".encode("cp1252") * 20_000_000
+    began = time.process_time()
+    assert charset.decode(data) is not None
+    assert time.process_time() - began < 4
 
 
 def test_facts_are_recorded_and_text_is_bounded(tmp_path: Path) -> None:

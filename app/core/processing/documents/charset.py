@@ -1,31 +1,35 @@
-"""Decides whether bytes are text and in which encoding; the only importer of charset-normalizer."""
+"""Decides whether bytes are text and in which encoding. Imports no library."""
 
 import codecs
 import re
+import unicodedata
 from dataclasses import dataclass
 
-import charset_normalizer
+from app.core.processing.documents import legacy_text
 
-_SAMPLE_BYTES = 256 * 1024
 _MAX_CONTROL_SHARE = 0.01
+_MAX_WRONG_SHARE = 0.01
 # Tab, line ends, form feed, and ESC for terminal colours and ISO 2022 are layout; every other control is noise.
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")
 _CODEC_OF_BOM = (
     # UTF-32 first: its little-endian mark begins with that of UTF-16.
-    (codecs.BOM_UTF32_LE, "utf-32", "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32", "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig", "utf-8"),
-    (codecs.BOM_UTF16_LE, "utf-16", "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16", "utf-16"),
+    (codecs.BOM_UTF32_LE, "utf-32-le", "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32-be", "utf-32"),
+    (codecs.BOM_UTF8, "utf-8", "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le", "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16-be", "utf-16"),
 )
-# What people's files are in; without the list a short note is as likely to be called EBCDIC.
-_LEGACY = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
-    *("iso8859_2", "iso8859_5", "iso8859_7", "iso8859_9", "iso8859_15", "koi8_r", "koi8_u", "mac_roman"),
-    *("cp437", "cp850", "cp852", "cp866", "cp932", "euc_jp", "gb18030", "big5", "cp949", "euc_kr"),
+_WIDE = (("utf-32-le", "utf-32le"), ("utf-32-be", "utf-32be"), ("utf-16-le", "utf-16le"), ("utf-16-be", "utf-16be"))
+_ISO_2022 = (
+    (re.compile(rb"\x1b\$[@B]|\x1b\([IJ]|\x1b\$\([D]"), "iso2022_jp_ext", "iso-2022-jp"),
+    (re.compile(rb"\x1b\$\)C"), "iso2022_kr", "iso-2022-kr"),
 )
+_SHORTEST_WIDE_CHARS = 4
+_WIDE_SAMPLE_BYTES = 16 * 1024
+_ASCII_WORDS = tuple(bytes((byte,)) for byte in b" \t\r\nabcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_HTTP_NAMES = {"cp932": "shift_jis", "cp949": "euc-kr", "mac_roman": "macintosh", "mac_cyrillic": "x-mac-cyrillic"}
 # Codecs are modules that Python reads on first use, which a worker confined to its staging folder no longer can.
-for _codec in _LEGACY:
+for _codec in ("iso2022_jp_ext", "iso2022_kr", "utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
     codecs.lookup(_codec)
 
 
@@ -43,50 +47,79 @@ class Text:
 
 
 def decode(data: bytes) -> Text | None:
-    """The text that `data` is, None when it is not text: undecodable, with NUL, or over 1 % control characters.
+    """The text that `data` is, None when it is not text: with NUL, or over 1 % control characters.
 
-    A byte order mark decides; then UTF-8; then the likeliest of the common 8-bit and East Asian encodings, which is a
-    guess. UTF-16 and UTF-32 are recognised by their mark only: without one they look like binary.
-    Source: WHATWG Encoding section 6 (BOM sniffing); RFC 3629.
+    A byte order mark decides; then what only one encoding can be (UTF-8, ISO-2022, UTF-16 and UTF-32 by their zeros);
+    then the likeliest reading, which is a guess and may have a few wrong bytes: they become U+FFFD.
+    Source: WHATWG Encoding section 6 (BOM sniffing); RFC 3629; RFC 1468; RFC 1557.
     """
-    text = _by_mark(data) if data.startswith(tuple(mark for mark, _, _ in _CODEC_OF_BOM)) else _without_mark(data)
-    if text is None or "\x00" in text.value:
-        return None
-    # DOS programs end a text with one Ctrl-Z.
-    controls = len(_CONTROLS.findall(text.value.removesuffix("\x1a")))
-    return text if controls <= _MAX_CONTROL_SHARE * len(text.value) else None
-
-
-def _by_mark(data: bytes) -> Text | None:
     for mark, codec, charset in _CODEC_OF_BOM:
         if data.startswith(mark):
-            try:
-                return Text(data.decode(codec), charset)
-            except UnicodeDecodeError:
-                continue
-    return None
-
-
-def _without_mark(data: bytes) -> Text | None:
+            text = _nearly(data[len(mark) :], codec, charset)
+            if text is not None and _is_clean(text):
+                return text
     if b"\x00" in data:
-        return None
+        return _wide(data)
+    text = _narrow(data)
+    # Chinese in UTF-16 without a single space or line end has no zeros, but bytes that are controls elsewhere.
+    return text if _is_clean(text) else _wide(data)
+
+
+def _narrow(data: bytes) -> Text:
+    if data.isascii():
+        for escape, codec, charset in _ISO_2022:
+            if escape.search(data) and (text := _nearly(data, codec, charset)) is not None:
+                return text
+        return Text(data.decode("ascii"), "us-ascii")
     try:
-        return Text(data.decode("utf-8"), "us-ascii" if data.isascii() else "utf-8")
+        return Text(data.decode("utf-8"), "utf-8")
     except UnicodeDecodeError:
-        return _legacy(data)
+        encoding = legacy_text.likeliest(data)
+        return Text(data.decode(encoding, errors="replace"), _http_name(encoding))
 
 
-def _legacy(data: bytes) -> Text | None:
-    sample = data[:_SAMPLE_BYTES]
-    if len(sample) < len(data):
-        # Not in the middle of a two-byte character.
-        sample = sample[: sample.rfind(b"\n") + 1] or sample
-    best = charset_normalizer.from_bytes(sample, cp_isolation=list(_LEGACY)).best()
-    if best is None:
+def _nearly(data: bytes, codec: str, charset: str) -> Text | None:
+    """`data` in this encoding with at most 1 % of wrong characters, besides one that the end cuts off."""
+    value = data.decode(codec, errors="replace")
+    wrong = value.count("\ufffd") - data.count("\ufffd".encode(codec)) if "\ufffd" in value else 0
+    is_cut = value.endswith("\ufffd") and len(value) > 1
+    return Text(value, charset) if wrong - is_cut <= _MAX_WRONG_SHARE * len(value) else None
+
+
+def _is_clean(text: Text) -> bool:
+    # DOS programs end a text with one Ctrl-Z.
+    controls = len(_CONTROLS.findall(text.value.removesuffix("\x1a")))
+    return "\x00" not in text.value and controls <= _MAX_CONTROL_SHARE * len(text.value)
+
+
+def _wide(data: bytes) -> Text | None:
+    """UTF-16 or UTF-32 without a mark, when the reading is of one kind of writing; the one with more ASCII in it."""
+    texts = [text for codec, charset in _WIDE if (text := _nearly(data, codec, charset)) is not None]
+    # Two letters of ASCII make one Chinese character.
+    is_pairs = sum(map(data[:_WIDE_SAMPLE_BYTES].count, _ASCII_WORDS)) > 0.8 * len(data[:_WIDE_SAMPLE_BYTES])
+    if is_pairs:
         return None
-    # Most Western texts read the same in several code pages; the usual one is then the better name.
-    encoding = "cp1252" if "cp1252" in best.could_be_from_charset else best.encoding
-    return Text(data.decode(encoding, errors="replace"), _http_name(encoding))
+    plausible = [text for text in texts if len(text.value) >= _SHORTEST_WIDE_CHARS and _is_clean(text)]
+    plausible = [text for text in plausible if _is_one_writing(text.value[:_WIDE_SAMPLE_BYTES])]
+    return max(plausible, key=lambda text: sum(map(str.isascii, text.value[:_WIDE_SAMPLE_BYTES])), default=None)
+
+
+def _is_one_writing(sample: str) -> bool:
+    """Whether nearly all letters beyond ASCII are of one script; noise read as UTF-16 is of all of them at once."""
+    scripts: dict[str, int] = {}
+    strange = 0
+    for char in sample:
+        if char.isascii():
+            continue
+        category = unicodedata.category(char)
+        if category[0] == "C":
+            strange += category != "Cf"
+        elif category[0] in "LM":
+            script = unicodedata.name(char, "?").split(" ", 1)[0].split("-", 1)[0]
+            script = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "HANGUL": "CJK", "IDEOGRAPHIC": "CJK"}.get(script, script)
+            scripts[script] = scripts.get(script, 0) + 1
+    letters = sum(scripts.values())
+    return strange <= 0.02 * len(sample) and (not letters or max(scripts.values()) >= 0.9 * letters)
 
 
 def _http_name(encoding: str) -> str:
@@ -94,5 +127,4 @@ def _http_name(encoding: str) -> str:
         return f"windows-{encoding[2:]}"
     if encoding.startswith("iso8859_"):
         return f"iso-8859-{encoding[8:]}"
-    names = {"cp932": "shift_jis", "cp949": "euc-kr", "mac_roman": "macintosh", "cp437": "ibm437", "cp850": "ibm850"}
-    return names.get(encoding, encoding.replace("cp", "ibm", 1).replace("_", "-"))
+    return _HTTP_NAMES.get(encoding, encoding.replace("cp", "ibm", 1).replace("_", "-"))
