@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 from av import CodecContext, FFmpegError, VideoFrame
 from av.codec.context import ThreadType
+from av.error import InvalidDataError
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.reformatter import Interpolation, VideoReformatter
@@ -49,6 +50,19 @@ def reduced(data: bytes, *, mode: str, size: Size, sizes: Sequence[Size]) -> lis
         del frame  # with the whole picture, before more copies are made
         return [_of_planes(first), *(_of_pixels(first, other, mode) for other in sizes[1:])]
     except (FFmpegError, ValueError):
+        return None
+
+
+def is_whole(data: bytes, *, size: Size) -> bool | None:
+    """Whether the pixel data of a JPEG last to its end; the last block may lack a few bits.
+
+    size: what its header says, checked.  None when FFmpeg cannot tell: it does not read all kinds of JPEG.
+    """
+    try:
+        return True if _decoded(data, size) is not None else None
+    except InvalidDataError:
+        return False
+    except (FFmpegError, ValueError, MemoryError):
         return None
 
 

@@ -16,6 +16,7 @@ from app.core.processing.imaging import (
     image_codecs,
     image_limits,
     image_steps,
+    jpeg_damage,
     jpeg_segments,
     stated_colors,
     vips_codec,
@@ -62,8 +63,11 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
     """
     codec = image_codecs.codec_for(file_type, accept_heic=options.accept_heic)
     data = source.read_bytes()
-    segments = jpeg_segments.parse(data) if codec.decoder == "JPEG" else None
-    if codec.decoder == "GIF":
+    segments = None
+    if codec.decoder == "JPEG":
+        segments = jpeg_segments.parse(data)
+        data = jpeg_segments.with_end(data, segments)
+    elif codec.decoder == "GIF":
         image_limits.check_gif(data, options=options)
     elif codec.decoder == "PNG":
         image_limits.check_png(data)
@@ -106,6 +110,8 @@ def decode(upload: UploadedPicture, *, at_least: tuple[int, int] | None = None) 
         if at_least is not None:
             upload.image.draft(None, at_least)
         upload.image.load()
+    if upload.jpeg is not None:
+        jpeg_damage.check(upload.data, upload.jpeg, upload.image, size=upload.size)
     return upload.image
 
 
@@ -123,6 +129,8 @@ def reduce(upload: UploadedPicture, *, sizes: Sequence[tuple[int, int]], keep_al
         pictures = ffmpeg_codec.reduced(upload.data, mode=upload.mode, size=upload.size, sizes=sizes)
         if pictures is not None:
             return pictures
+    if upload.jpeg is not None and upload.jpeg.end is not None:
+        return None  # libvips does not mind when the last rows are missing
     return vips_codec.reduced(upload.data, upload.codec.decoder, size=upload.size, sizes=sizes)
 
 

@@ -190,10 +190,11 @@ def _reduced(upload: UploadedPicture, *, options: ProcessingOptions) -> tuple[Im
 
 def _decoded(upload: UploadedPicture, *, options: ProcessingOptions) -> Image.Image:
     """The picture in the size to store, upright, by Pillow."""
+    enough = None
     if upload.jpeg is not None:
         size = image_upload.target_size(upload, orientation=exif.orientation_of(upload.exif), options=options)
-        image_upload.decode(upload, at_least=(size[0] * _DRAFT_GAP, size[1] * _DRAFT_GAP))
-    decoded = image_upload.decode(upload)
+        enough = (size[0] * _DRAFT_GAP, size[1] * _DRAFT_GAP)
+    decoded = image_upload.decode(upload, at_least=enough)
     # Only now, because PNG may carry its orientation behind the pixels.
     orientation = exif.orientation_of(upload.exif)
     size = image_upload.target_size(upload, orientation=orientation, options=options)

@@ -76,6 +76,17 @@ def reduced(data: bytes, decoder: str, *, size: Size, sizes: Sequence[Size]) -> 
     return [Image.frombytes(mode, sizes[0], pixels), *small]
 
 
+def is_faultless_jpeg(data: bytes, *, size: Size) -> bool:
+    """Whether libvips decodes the whole JPEG without a complaint; False without libvips."""
+    if not is_available:
+        return False
+    try:
+        _load_jpeg(data, size, size).avg()
+    except (pyvips.Error, ValueError):
+        return False
+    return True
+
+
 def resampled(image: Image.Image, *, size: Size) -> Image.Image | None:
     """A decoded picture of mode L or RGB at `size` by LANCZOS.
 
