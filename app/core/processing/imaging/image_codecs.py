@@ -111,22 +111,6 @@ def is_lossless_webp(data: bytes) -> bool:
     return False
 
 
-def ends_with_pixels(data: bytes) -> bool:
-    """Whether a PNG file has nothing but its end marker behind the pixels, and has that.
-
-    Source: PNG (third edition) sections 5.3 and 5.6: text, time and EXIF may follow the pixels.
-    """
-    position, last = 8, b""
-    while position + 12 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, position)
-        if name == b"IEND":
-            return last == b"IDAT"
-        if last == b"IDAT" and name != b"IDAT":
-            return False
-        position, last = position + length + 12, name
-    return False
-
-
 def encode(
     frames: list[Image.Image],
     path: Path,

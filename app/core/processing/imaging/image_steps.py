@@ -1,10 +1,10 @@
-"""Owns the steps a picture takes on its way to storage, one function per step. Imports Pillow and `vips_codec`."""
+"""Owns the steps a picture takes on its way to storage, one function per step. Imports Pillow, no codec of its own."""
 
 import math
 
 from PIL import Image
 
-from app.core.processing.imaging import vips_codec
+from app.core.processing.imaging import png_transparency, vips_codec
 
 _REDUCING_GAP = 2
 _STRIP_PIXELS = 4_000_000
@@ -66,11 +66,13 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
     Greys of 16 bits keep their high byte; nothing is clipped.
     """
     if image.mode.startswith("I;16"):
-        grey = Image.frombytes("L", image.size, image.tobytes(), "raw", "L;16B" if image.mode == "I;16B" else "L;16")
-        return _with_key(grey, image.info.get("transparency"))
+        pixels, key = image.tobytes(), image.info.get("transparency")
+        orders = ("L;16B", "L;16") if image.mode == "I;16B" else ("L;16", "L;16B")
+        high = Image.frombytes("L", image.size, pixels, "raw", orders[0])
+        if not isinstance(key, int):
+            return high
+        return png_transparency.with_key(high, Image.frombytes("L", image.size, pixels, "raw", orders[1]), key=key)
     if image.mode in ("1", "P", "L", "RGB") and "transparency" in image.info:
-        if image.mode == "RGB":
-            image = _with_key(image.copy(), image.info["transparency"])
         return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
     if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"):
         return image
@@ -122,14 +124,3 @@ def _averaged(image: Image.Image, *, across: int, down: int) -> Image.Image:
         whole.paste(strip, (0, top // down))
     assert whole is not None
     return whole
-
-
-def _with_key(image: Image.Image, key: object) -> Image.Image:
-    # PNG gives the transparent colour of a 16-bit picture in 16 bits; the pixels have eight by now.
-    image.info = {}
-    if isinstance(key, int):
-        image.info["transparency"] = key >> 8 if key > 255 else key
-        return image.convert("LA")
-    if isinstance(key, tuple):
-        image.info["transparency"] = tuple(value >> 8 for value in key) if max(key) > 255 else key
-    return image

@@ -18,6 +18,8 @@ from app.core.processing.imaging import (
     image_steps,
     jpeg_damage,
     jpeg_segments,
+    png_chunks,
+    png_transparency,
     stated_colors,
     vips_codec,
 )
@@ -44,6 +46,7 @@ class UploadedPicture:
     stated: stated_colors.StatedColors | None
     profile: color_profiles.ColorProfile | None
     jpeg: jpeg_segments.JpegSegments | None
+    png: png_chunks.PngFile | None
 
     @property
     def exif(self) -> Image.Exif:
@@ -63,7 +66,7 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
     """
     codec = image_codecs.codec_for(file_type, accept_heic=options.accept_heic)
     data = source.read_bytes()
-    segments = None
+    segments, png = None, None
     if codec.decoder == "JPEG":
         segments = jpeg_segments.parse(data)
         data = jpeg_segments.with_end(data, segments)
@@ -71,10 +74,14 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
         image_limits.check_gif(data, options=options)
     elif codec.decoder == "PNG":
         image_limits.check_png(data)
+        png = png_chunks.read(data)
+        data = png.data
     image = image_codecs.open_image(io.BytesIO(data), codec, max_pixels=options.max_image_pixels)
+    if png is not None and png.key_of_eight_bits is not None:
+        image.info["transparency"] = png.key_of_eight_bits
     frames = _frame_count(image, codec)
     image_limits.check(width_px=image.width, height_px=image.height, frames=frames, options=options)
-    is_header_complete = codec.decoder != "PNG" or image_codecs.ends_with_pixels(data)
+    is_header_complete = png is None or png.is_header_complete
     profile = color_profiles.read(image.info.get("icc_profile"))
     stated = stated_colors.read(
         data,
@@ -98,6 +105,7 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
         stated=stated,
         profile=profile,
         jpeg=segments,
+        png=png,
     )
 
 
@@ -110,6 +118,8 @@ def decode(upload: UploadedPicture, *, at_least: tuple[int, int] | None = None) 
         if at_least is not None:
             upload.image.draft(None, at_least)
         upload.image.load()
+        if upload.png is not None and upload.png.bits == 16 and isinstance(upload.png.transparent_key, tuple):
+            png_transparency.keep_apart(upload.image, upload.data, key=upload.png.transparent_key)
     if upload.jpeg is not None:
         jpeg_damage.check(upload.data, upload.jpeg, upload.image, size=upload.size)
     return upload.image
