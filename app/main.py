@@ -17,6 +17,7 @@ from app.api.errors import add_error_handlers
 from app.api.hot_routes import add_hot_routes
 from app.api.middleware import add_middleware
 from app.api.openapi_document import TAGS, use_own_document
+from app.api.paths import refuse_line_feeds
 from app.api.presenters import media_json
 from app.api.tracing import tracing
 from app.api.v1.api import router
@@ -53,6 +54,8 @@ IO_THREADS = 32
 _DESCRIPTION = """\
 Upload images, videos, audio and documents; they are checked for what they really are, processed, stored safely and
 handed out fast. Press **Authorize** and paste a token (locally: `make token`), then try *Upload a file*.
+
+Wherever `GET` is answered, so is `HEAD`: the same headers without the body.
 """
 
 
@@ -74,9 +77,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.state.api_prefix = API_PREFIX
     app.include_router(router, prefix=API_PREFIX)
     app.include_router(health.router)
-    add_hot_routes(app, prefix=API_PREFIX)
     use_own_document(app)
     add_docs_pages(app)
+    refuse_line_feeds(app)
+    add_hot_routes(app, prefix=API_PREFIX)
     add_error_handlers(app)
     add_middleware(app)
     if settings.CORS_ORIGINS:

@@ -8,7 +8,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.errors import InvalidField, ShuttingDown, TooManyRequests, Unauthenticated
+from app.core.errors import InvalidField, InvalidRequest, ShuttingDown, TooManyRequests, Unauthenticated
 from app.core.lifecycle import is_draining
 from app.core.logging import bind_context
 from app.core.processing.sandbox import Sandbox
@@ -57,6 +57,16 @@ async def limit_address(request: Request, services: ServicesDep) -> None:
     address = request.client.host if request.client else "unknown"
     if (retry_after_s := services.address_limiter.take(subscriber_of(address))) is not None:
         raise TooManyRequests(retry_after_s=retry_after_s)
+
+
+async def one_authorization(request: Request) -> None:
+    """Raises InvalidRequest when a request says twice who sends it: a proxy may have believed the other one."""
+    lines = 0
+    for name, _ in request.scope["headers"]:
+        if name == b"authorization":
+            lines += 1
+    if lines > 1:
+        raise InvalidRequest("The Authorization header was sent more than once.")
 
 
 async def current_user(

@@ -45,4 +45,4 @@ def _add_page(app: FastAPI, path: str, page: HTMLResponse) -> None:
     async def show() -> HTMLResponse:
         return HTMLResponse(page.body, headers={"Content-Security-Policy": _POLICY})
 
-    app.add_api_route(path, show, methods=["GET"], include_in_schema=False)
+    app.add_api_route(path, show, methods=["GET", "HEAD"], include_in_schema=False)

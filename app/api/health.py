@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.deps import ServicesDep
+from app.api.head import answer_head
 from app.core.errors import ServiceError
 from app.core.lifecycle import is_draining
 from app.core.metrics import Dependency, dependency_checked, render_metrics
@@ -110,6 +111,4 @@ async def _outcome(dependency: Dependency, check: Awaitable[None]) -> str:
     return outcome
 
 
-# Some balancers ask with HEAD, which FastAPI does not add by itself.
-router.add_api_route("/healthz", healthz, methods=["HEAD"], include_in_schema=False)
-router.add_api_route("/readyz", readyz, methods=["HEAD"], include_in_schema=False)
+answer_head(router)

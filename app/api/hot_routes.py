@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from app.api.deps import Services, limit_address, services_of, signed_in
+from app.api.deps import Services, limit_address, one_authorization, services_of, signed_in
 from app.api.v1.endpoints.files import download_media, get_file
 from app.api.v1.endpoints.media import get_media, list_media
 from app.core.media_types import MediaType
@@ -32,6 +32,7 @@ _LIST_FIELD: Final = (
     rf"|media_type=(?:{'|'.join(MediaType)})|(?:uploaded_by|content_id)={_UUID})"
 )
 _LIST_QUERY: Final = re.compile(rf"(?:{_LIST_FIELD}(?:&{_LIST_FIELD}){{0,6}})?".encode(), re.ASCII)
+_METHODS: Final = frozenset({"GET", "HEAD"})
 _ANY: Final = re.compile(b".*", re.DOTALL)
 
 
@@ -41,17 +42,14 @@ class HotRoute(BaseRoute):
     template: what metrics and traces say.
     """
 
-    def __init__(
-        self, template: str, pattern: str, methods: frozenset[str], answer: Answer, *, query: re.Pattern[bytes] = _ANY
-    ) -> None:
+    def __init__(self, template: str, pattern: str, answer: Answer, *, query: re.Pattern[bytes] = _ANY) -> None:
         self.path = self.path_format = template
         self._fits_query = query.fullmatch
         self._matched = re.compile(pattern).fullmatch
-        self._methods = methods
         self._answer = answer
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["method"] in self._methods and not scope.get("root_path"):
+        if scope["type"] == "http" and scope["method"] in _METHODS and not scope.get("root_path"):
             found = self._matched(scope["path"])
             if found is not None and self._fits_query(scope["query_string"]):
                 return Match.FULL, {"route": self, "path_params": {"value": found[1]}}
@@ -61,6 +59,7 @@ class HotRoute(BaseRoute):
         request = Request(scope, receive, send)
         services = await services_of(request)
         await limit_address(request, services)
+        await one_authorization(request)
         response = await self._answer(scope["path_params"]["value"], request, services)
         await response(scope, receive, send)
 
@@ -68,12 +67,11 @@ class HotRoute(BaseRoute):
 def add_hot_routes(app: FastAPI, *, prefix: str) -> None:
     """Put them before all declared routes of `app`; `prefix` is that of the declared ones."""
     media = f"{prefix}/media"
-    read, read_or_head = frozenset({"GET"}), frozenset({"GET", "HEAD"})
     app.router.routes[:0] = [
-        HotRoute(f"{media}/{{media_id}}", f"{re.escape(media)}/{_ID}", read, _get_media),
-        HotRoute(f"{media}/", f"({re.escape(media)}/)", read, _list_media, query=_LIST_QUERY),
-        HotRoute(f"{media}/files/{{key:path}}", f"{re.escape(media)}/files/(.+)", read_or_head, get_file),
-        HotRoute(f"{media}/{{media_id}}/download", f"{re.escape(media)}/{_ID}/download", read_or_head, _download),
+        HotRoute(f"{media}/{{media_id}}", f"{re.escape(media)}/{_ID}", _get_media),
+        HotRoute(f"{media}/", f"({re.escape(media)}/)", _list_media, query=_LIST_QUERY),
+        HotRoute(f"{media}/files/{{key:path}}", f"{re.escape(media)}/files/(.+)", get_file),
+        HotRoute(f"{media}/{{media_id}}/download", f"{re.escape(media)}/{_ID}/download", _download),
     ]
 
 

@@ -35,7 +35,7 @@ async def test_what_is_not_there_is_404_in_our_words(api: Api, path: str) -> Non
         ("6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e9", 400),
         ("6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90x", 400),
         ("6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90/", 404),
-        ("6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90%0A", 400),
+        ("6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90%0A", 404),
         ("6f9c1c1e-3a54-4a3f-9a0c-2c1d5a7b8e90/download/", 404),
     ],
 )

@@ -5,6 +5,7 @@ from starlette.applications import Starlette
 from app.api.middleware.access_log import AccessLogMiddleware
 from app.api.middleware.early_answer import EarlyAnswerMiddleware
 from app.api.middleware.error_guard import ErrorGuardMiddleware
+from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.request_id import RequestIdMiddleware
 from app.api.middleware.security_headers import SecurityHeadersMiddleware
 
@@ -15,6 +16,7 @@ _OUTSIDE_IN = (
     AccessLogMiddleware,
     SecurityHeadersMiddleware,
     EarlyAnswerMiddleware,
+    HeadMiddleware,
     ErrorGuardMiddleware,
 )
 

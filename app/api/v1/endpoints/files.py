@@ -6,6 +6,7 @@ from app.api.deps import ServicesDep
 from app.api.downloads import IMMUTABLE, REVALIDATE, Delivery, file_response
 from app.api.openapi import conditions_of_reads, errors, file_answers
 from app.api.parameters import FileKey, MediaId
+from app.api.paths import require_plain_path
 
 router = APIRouter(prefix="/media", tags=["files"])
 
@@ -23,6 +24,7 @@ _ASKED = conditions_of_reads(with_ranges=True)
 )
 async def get_file(key: FileKey, request: Request, services: ServicesDep) -> Response:
     """The file behind `url`, `thumbnail_url` or `poster_url`. It never changes, so it may be cached for ever."""
+    require_plain_path(request)
     file = await services.media.find_stored_file(key)
     delivery = Delivery("inline", IMMUTABLE, services.settings.ACCEL_REDIRECT_PREFIX)
     return await file_response(request, file, services.storage, delivery)
@@ -41,7 +43,3 @@ async def download_media(media_id: MediaId, request: Request, services: Services
     file = await services.media.get_stored_file(media_id)
     delivery = Delivery("attachment", REVALIDATE, services.settings.ACCEL_REDIRECT_PREFIX)
     return await file_response(request, file, services.storage, delivery)
-
-
-router.add_api_route("/files/{key:path}", get_file, methods=["HEAD"], include_in_schema=False)
-router.add_api_route("/{media_id}/download", download_media, methods=["HEAD"], include_in_schema=False)
