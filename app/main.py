@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
 from fastapi import FastAPI
-from starlette.middleware.cors import CORSMiddleware
 
 from app.api import health
 from app.api.deps import Services
@@ -82,33 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     refuse_line_feeds(app)
     add_hot_routes(app, prefix=API_PREFIX)
     add_error_handlers(app)
-    add_middleware(app)
-    if settings.CORS_ORIGINS:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.CORS_ORIGINS),
-            allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "Content-Type",
-                "Idempotency-Key",
-                "If-None-Match",
-                "If-Range",
-                "Range",
-                "X-Request-ID",
-            ],
-            expose_headers=[
-                "Content-Disposition",
-                "Content-Range",
-                "ETag",
-                "Idempotent-Replayed",
-                "Link",
-                "Location",
-                "Repr-Digest",
-                "Retry-After",
-                "X-Request-ID",
-            ],
-        )
+    add_middleware(app, cors_origins=settings.CORS_ORIGINS)
     return app
 
 

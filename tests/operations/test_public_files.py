@@ -209,7 +209,7 @@ def test_any_origin_may_be_allowed(site: Site) -> None:
         api="127.0.0.1:1", max_body_bytes=MIB, files=site.service.upload_dir, cors_origins=origins
     ) as open_to_all:
         reply = httpx.get(open_to_all.url + site.paths["png"], headers={"Origin": STRANGER})
-    assert (reply.headers["access-control-allow-origin"], reply.headers["vary"]) == ("*", "Origin")
+    assert (reply.headers["access-control-allow-origin"], reply.headers.get("vary")) == ("*", None)
 
 
 @pytest.mark.parametrize(
