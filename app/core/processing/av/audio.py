@@ -68,7 +68,7 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
         demuxer = demuxer_for(file_type.mime_type, head=staged.read(_HEAD_BYTES))
     with open_container(job.source, demuxer=demuxer) as container:
         stream = _main_stream(container)
-        tags = av_tags.audio_tags(container.metadata, stream.metadata)
+        tags = av_tags.audio_tags(job.source, demuxer, container.metadata, stream.metadata)
         heard = _listen(job.source, container, stream, demuxer=demuxer)
         facts = _facts(stream, heard, demuxer=demuxer) | tags
     cover = heard.cover.image(max_pixels=job.options.max_image_pixels)

@@ -51,7 +51,7 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
         duration_s = duration_of(job.source, demuxer=demuxer, container=container)
         # Read before any frame is decoded, for a decoder overwrites them with whatever a damaged frame says.
         coded, aspect, transfer = frame_size(stream), pixel_aspect(stream), transfer_of(stream)
-        facts = _facts(container, stream, demuxer=demuxer, duration_s=duration_s)
+        facts = _facts(job.source, container, stream, demuxer=demuxer, duration_s=duration_s)
         frame = frame_search.best_frame(container, stream, duration_s=duration_s)
         if frame is not None:
             # A sound frame knows better than the header of the file, which some recorders get wrong.
@@ -81,7 +81,9 @@ def _main_stream(container: InputContainer) -> VideoStream:
     return next((stream for stream in streams if best is not None and stream.index == best.index), streams[0])
 
 
-def _facts(container: InputContainer, stream: VideoStream, *, demuxer: str, duration_s: float | None) -> JsonObject:
+def _facts(
+    path: str, container: InputContainer, stream: VideoStream, *, demuxer: str, duration_s: float | None
+) -> JsonObject:
     sound = audio_streams(container)
     facts: JsonObject = {
         "container": demuxer,
@@ -96,7 +98,7 @@ def _facts(container: InputContainer, stream: VideoStream, *, demuxer: str, dura
     rate = stream.average_rate
     if rate is not None and 0 < rate <= _MAX_FRAME_RATE:
         facts["frame_rate"] = round(float(rate), 3)
-    return facts | av_tags.video_tags(container.metadata, stream.metadata)
+    return facts | av_tags.video_tags(path, demuxer, container.metadata, stream.metadata)
 
 
 def _shown_size(
