@@ -5,6 +5,7 @@ Wanted values are what Chromium 156 shows of the uploaded files (2026-11); `test
 
 import struct
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from PIL import Image
@@ -16,28 +17,38 @@ from tests.core.processing.image_jobs import Outcome, near, run
 from tests.fixtures import colored_files as colored
 from tests.fixtures import image_files as files
 
+Colors: TypeAlias = list[tuple[int, ...]]
+
 SMALLER = ProcessingOptions(max_image_width_px=84)
 KEEP = ProcessingOptions(keep_alpha=True)
-PLAIN = [tuple(patch) for patch in colored.PATCHES]
-LINEAR = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (229, 183, 133), (133, 196, 168), (188, 188, 188), (110, 110, 110)]
-P3 = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (213, 115, 42), (0, 142, 97), (128, 128, 128), (40, 40, 40)]
-ADOBE = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (224, 121, 53), (0, 141, 98), (129, 129, 129), (35, 35, 35)]
-PQ = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 0), (0, 173, 60), (132, 132, 132), (9, 9, 9)]
-HLG = [(255, 0, 0), (0, 255, 0), (0, 0, 249), (230, 76, 29), (0, 114, 74), (99, 99, 99), (22, 22, 22)]
-SWAPPED = [(0, 255, 0), (255, 0, 0), (0, 0, 255), (121, 201, 57), (141, 57, 100), (129, 129, 129), (34, 34, 34)]
+PLAIN: Colors = [tuple(patch) for patch in colored.PATCHES]
+LINEAR: Colors = [
+    (255, 0, 0),
+    (0, 255, 0),
+    (0, 0, 255),
+    (229, 183, 133),
+    (133, 196, 168),
+    (188, 188, 188),
+    (110, 110, 110),
+]
+P3: Colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (213, 115, 42), (0, 142, 97), (128, 128, 128), (40, 40, 40)]
+ADOBE: Colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (224, 121, 53), (0, 141, 98), (129, 129, 129), (35, 35, 35)]
+PQ: Colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 0, 0), (0, 173, 60), (132, 132, 132), (9, 9, 9)]
+HLG: Colors = [(255, 0, 0), (0, 255, 0), (0, 0, 249), (230, 76, 29), (0, 114, 74), (99, 99, 99), (22, 22, 22)]
+SWAPPED: Colors = [(0, 255, 0), (255, 0, 0), (0, 0, 255), (121, 201, 57), (141, 57, 100), (129, 129, 129), (34, 34, 34)]
 
 PNG = files.saved(colored.patches(), "PNG")
 ADOBE_EXIF = colored.color_exif(0xFFFF, "R03")
 
 
-def shown(outcome: Outcome) -> list[tuple[int, ...]]:
+def shown(outcome: Outcome) -> Colors:
     """The stored picture in sRGB."""
     image = outcome.picture
     profile = color_profiles.read(image.info.get("icc_profile"))
     return colored.seen(color_profiles.to_srgb(image if image.mode == "L" else image.convert("RGB"), profile))
 
 
-def check(outcome: Outcome, wanted: list[tuple[int, ...]], *, within: int = 6) -> None:
+def check(outcome: Outcome, wanted: Colors, *, within: int = 6) -> None:
     assert colored.farthest(shown(outcome), wanted) <= within
     assert colored.farthest(colored.seen(outcome.small), wanted) <= within + 6
 
@@ -54,9 +65,7 @@ def check(outcome: Outcome, wanted: list[tuple[int, ...]], *, within: int = 6) -
     ],
     ids=["gAMA", "cHRM", "P3", "PQ", "HLG"],
 )
-def test_png_chunks_count(
-    chunks: bytes, wanted: list[tuple[int, ...]], options: ProcessingOptions | None, tmp_path: Path
-) -> None:
+def test_png_chunks_count(chunks: bytes, wanted: Colors, options: ProcessingOptions | None, tmp_path: Path) -> None:
     check(run(colored.with_chunks(PNG, chunks), "image/png", tmp_path, options=options), wanted, within=8)
 
 
@@ -70,7 +79,7 @@ def test_png_chunks_count(
     ],
     ids=["cICP before sRGB", "sRGB before gAMA", "gAMA before eXIf", "sRGB before eXIf"],
 )
-def test_the_chunks_of_png_have_their_order(chunks: bytes, wanted: list[tuple[int, ...]], tmp_path: Path) -> None:
+def test_the_chunks_of_png_have_their_order(chunks: bytes, wanted: Colors, tmp_path: Path) -> None:
     check(run(colored.with_chunks(PNG, chunks), "image/png", tmp_path), wanted)
 
 
@@ -153,9 +162,7 @@ def test_animations_keep_their_colors(tmp_path: Path) -> None:
     ("primaries", "transfer", "wanted"),
     [(12, 13, P3), (9, 16, PQ), (9, 18, HLG), (1, 1, PLAIN), (2, 2, PLAIN), (255, 255, PLAIN), (1, 8, LINEAR)],
 )
-def test_avif_says_its_colors_by_code_points(
-    primaries: int, transfer: int, wanted: list[tuple[int, ...]], tmp_path: Path
-) -> None:
+def test_avif_says_its_colors_by_code_points(primaries: int, transfer: int, wanted: Colors, tmp_path: Path) -> None:
     check(run(colored.avif(primaries, transfer), "image/avif", tmp_path), wanted, within=14)
 
 
@@ -170,7 +177,7 @@ def test_avif_says_its_colors_by_code_points(
     ],
 )
 def test_heic_says_its_colors_by_code_points(
-    code_points: tuple[int, int, int], is_full_range: bool, wanted: list[tuple[int, ...]], tmp_path: Path
+    code_points: tuple[int, int, int], is_full_range: bool, wanted: Colors, tmp_path: Path
 ) -> None:
     primaries, transfer, matrix = code_points
     data = colored.heic(primaries, transfer, matrix=matrix, full_range=int(is_full_range))
