@@ -184,6 +184,14 @@ def test_heic_says_its_colors_by_code_points(
     check(run(data, "image/heic", tmp_path), wanted, within=10)
 
 
+def test_what_the_boxes_leave_out_the_coded_picture_says(tmp_path: Path) -> None:
+    # x265 writes the code points into its parameter sets as well; the box becomes one without a meaning.
+    data = colored.heic(9, 16, matrix=9, full_range=0).replace(b"colrnclx", b"freenclx")
+    outcome = run(data, "image/heic", tmp_path)
+    assert outcome.file.properties["hdr"] is True
+    check(outcome, PQ, within=10)
+
+
 def test_the_brightest_pixel_decides_how_far_light_is_pressed(tmp_path: Path) -> None:
     grey = files.saved(Image.new("RGB", (8, 8), (192, 192, 192)), "PNG")
     shades = []

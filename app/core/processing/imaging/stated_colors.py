@@ -18,6 +18,7 @@ from app.core.processing.imaging import (
     heif_colors,
     image_steps,
     png_colors,
+    stream_colors,
     tone_mapping,
 )
 
@@ -94,7 +95,7 @@ def read(
         return _of_png(data, has_profile=has_profile, is_header_complete=is_header_complete)
     if has_profile:
         return None
-    if decoder in ("AVIF", "HEIF") and (found := _of_heif(data)) is not None:
+    if decoder in ("AVIF", "HEIF") and (found := _of_heif(data, size=image.size)) is not None:
         return found
     return _of_exif(exif.read(image)) if decoder != "GIF" else None
 
@@ -113,8 +114,8 @@ def _of_png(data: bytes, *, has_profile: bool, is_header_complete: bool) -> Stat
     return _of_exif(exif.parse(said.exif)) if said.exif is not None else None
 
 
-def _of_heif(data: bytes) -> StatedColors | None:
-    said = heif_colors.read(data)
+def _of_heif(data: bytes, *, size: tuple[int, int]) -> StatedColors | None:
+    said = heif_colors.read(data) or stream_colors.read(data, size=size)
     if said is None or (said.primaries == cicp.UNSPECIFIED and said.transfer == cicp.UNSPECIFIED):
         return None
     # Chromium shows what cameras write with the curve of sRGB, and everything that it does not know.
