@@ -1,5 +1,6 @@
 """Hostile pictures are refused by their header, fast and in little memory."""
 
+import struct
 import time
 import zlib
 from collections.abc import Iterator
@@ -61,6 +62,30 @@ def test_frames_at_the_limit_and_one_over(format_name: str, tmp_path: Path) -> N
 def test_pixel_floods_are_refused(mime_type: str, data: bytes, tmp_path: Path) -> None:
     with pytest.raises(InvalidUpload):
         run(data, mime_type, tmp_path)
+
+
+def _huge(mime_type: str, side: int) -> bytes:
+    """A picture whose header claims `side` x `side` pixels."""
+    match mime_type:
+        case "image/png":
+            return files.png_of(side, side, bits=1, color=0, rows=b"\0" * 1000)
+        case "image/gif":
+            return files.gif_of_frames(1, width=side, height=side)
+        case "image/jpeg":
+            return files.jpeg_with_size(side, side)
+        case "image/webp":
+            return files.webp_bomb()
+    data = files.MAKERS[mime_type](files.quarters(64, 64))
+    size = b"ispe" + struct.pack(">III", 0, 64, 64)
+    assert size in data
+    return data.replace(size, b"ispe" + struct.pack(">III", 0, side, side))
+
+
+@pytest.mark.parametrize("side", [11_585, 16_383, 16_384, 40_000])
+@pytest.mark.parametrize("mime_type", files.MAKERS)
+def test_too_many_pixels_are_called_so(mime_type: str, side: int, tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex, match="limit of 128000000 pixels"):
+        run(_huge(mime_type, side), mime_type, tmp_path)
 
 
 def test_ten_thousand_gif_frames_are_refused(tmp_path: Path) -> None:

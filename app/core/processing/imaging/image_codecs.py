@@ -74,7 +74,10 @@ def open_image(source: Path | BinaryIO, codec: Codec, *, max_pixels: int) -> Ima
     with refusing_damage():
         # Pillow refuses above twice this number; WebP allocates its canvas on opening, so a check afterwards is late.
         Image.MAX_IMAGE_PIXELS = (max_pixels + 1) // 2
-        return Image.open(source, formats=[codec.decoder])
+        try:
+            return Image.open(source, formats=[codec.decoder])
+        except Image.DecompressionBombError as exc:
+            raise FileTooComplex(f"The image exceeds the limit of {max_pixels} pixels.") from exc
 
 
 @contextmanager

@@ -1,14 +1,14 @@
 """Owns the limits of a picture, told from its header before anything is decoded. Imports no image library."""
 
 import struct
-from collections.abc import Iterator
 
 from app.core.errors import FileTooComplex, UnreadableFile
 from app.core.processing.contract import ProcessingOptions
+from app.core.processing.imaging import gif_blocks
 
 _MAX_PNG_CHUNKS = 50_000
 _MAX_PNG_PROFILES = 16
-_GIF_IMAGE, _GIF_EXTENSION, _GIF_END = 0x2C, 0x21, 0x3B
+_ISO_SIZE, _ISO_HEADER_BYTES = b"\0\0\0\x14ispe\0\0\0\0", 1024 * 1024
 
 
 def check(*, width_px: int, height_px: int, frames: int, options: ProcessingOptions) -> None:
@@ -31,9 +31,10 @@ def check_gif(data: bytes, *, options: ProcessingOptions) -> None:
     The canvas is as large as the largest frame, whatever the header says, because decoders enlarge it.
     Raises FileTooComplex, UnreadableFile.  Source: GIF89a specification, appendix B.
     """
-    width, height, frames = 0, 0, 0
-    for right, bottom in _gif_frames(data):
-        width, height, frames = max(width, right), max(height, bottom), frames + 1
+    (width, height), frames = gif_blocks.canvas(data), 0
+    for frame in gif_blocks.frames(data):
+        width, height = max(width, frame.left + frame.width), max(height, frame.top + frame.height)
+        frames += 1
         check(width_px=width, height_px=height, frames=frames, options=options)
     if frames == 0:
         raise UnreadableFile("The GIF file contains no picture.")
@@ -54,31 +55,16 @@ def check_png(data: bytes) -> None:
         position += length + 12
 
 
-def _gif_frames(data: bytes) -> Iterator[tuple[int, int]]:
-    """Right and bottom edge of each frame, at least those of the canvas; ends quietly where the file is cut off."""
-    if len(data) < 13:
-        return
-    canvas_width, canvas_height, flags = struct.unpack_from("<HHB", data, 6)
-    position = 13 + _color_table_bytes(flags)
-    while position < len(data):
-        kind = data[position]
-        if kind == _GIF_IMAGE and position + 11 <= len(data):
-            left, top, width, height, flags = struct.unpack_from("<HHHHB", data, position + 1)
-            yield max(canvas_width, left + width), max(canvas_height, top + height)
-            position = _after_sub_blocks(data, position + 11 + _color_table_bytes(flags))
-        elif kind == _GIF_EXTENSION:
-            position = _after_sub_blocks(data, position + 2)
-        elif kind == _GIF_END:
-            return
-        else:
-            position += 1
+def check_iso(data: bytes, *, options: ProcessingOptions) -> None:
+    """Check the sizes in an AVIF or HEIC file that could not be opened: decoders call what is too large damaged.
 
+    For other files they say nothing, since a coded size may be larger than the picture.
 
-def _color_table_bytes(flags: int) -> int:
-    return 6 << (flags & 7) if flags & 0x80 else 0
-
-
-def _after_sub_blocks(data: bytes, position: int) -> int:
-    while position < len(data) and data[position]:
-        position += data[position] + 1
-    return position + 1
+    Raises FileTooComplex.  Source: ISO/IEC 23008-12 section 6.5.3, ImageSpatialExtentsProperty.
+    """
+    position = data.find(_ISO_SIZE, 0, _ISO_HEADER_BYTES)
+    while position >= 0 and position + 20 <= len(data):
+        width, height = struct.unpack_from(">II", data, position + 12)
+        if width > 0 and height > 0:
+            check(width_px=width, height_px=height, frames=1, options=options)
+        position = data.find(_ISO_SIZE, position + 16, _ISO_HEADER_BYTES)

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from PIL import Image
 
+from app.core.errors import UnreadableFile
 from app.core.media_types import FileType
 from app.core.processing.contract import ProcessingOptions
 from app.core.processing.imaging import (
     color_profiles,
     exif,
     ffmpeg_codec,
+    gif_blocks,
     image_codecs,
     image_limits,
     image_steps,
@@ -47,6 +49,7 @@ class UploadedPicture:
     profile: color_profiles.ColorProfile | None
     jpeg: jpeg_segments.JpegSegments | None
     png: png_chunks.PngFile | None
+    gif: gif_blocks.GifFile | None
 
     @property
     def exif(self) -> Image.Exif:
@@ -66,20 +69,26 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
     """
     codec = image_codecs.codec_for(file_type, accept_heic=options.accept_heic)
     data = source.read_bytes()
-    segments, png = None, None
+    segments, png, gif = None, None, None
     if codec.decoder == "JPEG":
         segments = jpeg_segments.parse(data)
         data = jpeg_segments.with_end(data, segments)
     elif codec.decoder == "GIF":
         image_limits.check_gif(data, options=options)
+        gif = gif_blocks.read(data)
     elif codec.decoder == "PNG":
         image_limits.check_png(data)
         png = png_chunks.read(data)
         data = png.data
-    image = image_codecs.open_image(io.BytesIO(data), codec, max_pixels=options.max_image_pixels)
+    try:
+        image = image_codecs.open_image(io.BytesIO(data), codec, max_pixels=options.max_image_pixels)
+    except UnreadableFile:
+        if codec.decoder in ("AVIF", "HEIF"):
+            image_limits.check_iso(data, options=options)
+        raise
     if png is not None and png.key_of_eight_bits is not None:
         image.info["transparency"] = png.key_of_eight_bits
-    frames = _frame_count(image, codec)
+    frames = _frame_count(image, codec) if gif is None else len(gif.frames)
     image_limits.check(width_px=image.width, height_px=image.height, frames=frames, options=options)
     is_header_complete = png is None or png.is_header_complete
     profile = color_profiles.read(image.info.get("icc_profile"))
@@ -106,6 +115,7 @@ def open_upload(source: Path, file_type: FileType, *, options: ProcessingOptions
         profile=profile,
         jpeg=segments,
         png=png,
+        gif=gif,
     )
 
 

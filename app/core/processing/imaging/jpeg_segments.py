@@ -128,8 +128,13 @@ def clean_copy(segments: JpegSegments, *, icc_profile: bytes | None) -> bytes | 
     parts.extend(segments.needed)
     parts.append(bytes((0xFF, _EOI)))
     copy = b"".join(parts)
-    lowered = copy.lower()
-    return None if any(pattern.search(lowered) for pattern in _FOREIGN) else copy
+    return None if spells_foreign(copy) else copy
+
+
+def spells_foreign(data: bytes) -> bool:
+    """Whether the signature of an archive, a PDF or markup is somewhere in the file."""
+    lowered = data.lower()
+    return any(pattern.search(lowered) for pattern in _FOREIGN)
 
 
 @dataclass(frozen=True, slots=True)
