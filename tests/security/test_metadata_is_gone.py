@@ -4,9 +4,15 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.fixtures import gif_files, svg_files
 from tests.fixtures import image_files as files
-from tests.fixtures import svg_files
 from tests.fixtures.api import MEDIA, Api
+
+
+def _overfull_gif() -> bytes:
+    frame = gif_files.Frame(gif_files.plain(60, 40, 0), luggage=files.SECRET * 2)
+    return gif_files.Gif((60, 40), [frame], blocks=[b"!\xfe" + gif_files.blocked(files.SECRET)]).data()
+
 
 PRIVATE = (files.SECRET, b"GPS", b"MakerNote", b"<script", b"PK\x03\x04", b"PK\x05\x06")
 CARRIERS: dict[str, tuple[str, Callable[[], bytes]]] = {
@@ -17,6 +23,8 @@ CARRIERS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "WebP": ("a.webp", lambda: files.webp(files.quarters(), with_secrets=True)),
     "HEIC": ("a.heic", lambda: files.heic(files.quarters(), with_secrets=True)),
     "GIF": ("a.gif", lambda: files.animated("GIF", comment=files.SECRET)),
+    "JPEG without an end": ("a.jpg", lambda: files.jpeg(files.quarters())[:-2] + files.SECRET),
+    "GIF with data behind its pixels": ("a.gif", lambda: _overfull_gif() + files.zip_archive()),
     "APNG": ("a.png", lambda: files.animated("PNG") + files.zip_archive()),
     "archive behind a JPEG": ("a.jpg", lambda: files.jpeg(files.quarters()) + files.zip_archive()),
     "archive behind a PNG": ("a.png", lambda: files.png(files.quarters()) + files.zip_archive()),

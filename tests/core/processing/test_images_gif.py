@@ -146,7 +146,7 @@ def test_a_frame_that_would_grow_keeps_its_data(tmp_path: Path) -> None:
 
 
 def test_colors_are_not_chosen_anew(tmp_path: Path) -> None:
-    """An animation that fits costs at most twice what FFmpeg takes to decode and write it; it was six times."""
+    """An animation that fits costs at most twice what FFmpeg takes to decode and write it; it was three times."""
     frames = [files.photo(400, 300).rotate(3 * index).quantize(64) for index in range(12)]
     data = files.saved(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=40)
     start = time.process_time()

@@ -177,6 +177,13 @@ def test_an_apng_that_was_cut_off_is_refused(tmp_path: Path) -> None:
             run(cut, "image/png", tmp_path)
 
 
+@pytest.mark.parametrize("name", [b"acTL", b"fcTL", b"fdAT"], ids=bytes.decode)
+def test_an_apng_with_a_wrong_checksum_is_its_default_picture(name: bytes, tmp_path: Path) -> None:
+    outcome = run(pngs.with_wrong_checksum(files.animated("PNG"), name), "image/png", tmp_path)
+    assert "animated" not in outcome.file.properties
+    assert near(outcome.picture, (0.1, 0.4), files.RED)
+
+
 def test_an_apng_without_an_end_is_whole(tmp_path: Path) -> None:
     assert run(files.animated("PNG")[:-12], "image/png", tmp_path).file.properties["frames"] == 3
 

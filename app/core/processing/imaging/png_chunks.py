@@ -16,8 +16,8 @@ Key: TypeAlias = int | tuple[int, int, int]
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _GREY, _COLOR, _PALETTE = 0, 2, 3
-_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT", b"fdAT"})
-"""Damage to these is damage to the picture."""
+_PIXELS: Final = frozenset({b"IHDR", b"PLTE", b"IDAT"})
+"""Damage to these is damage to the picture; to a frame of an animation, to the animation."""
 _LEAST_BYTES: Final = {
     b"gAMA": 4,
     b"cHRM": 32,
@@ -66,12 +66,14 @@ class PngFile:
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """stop: where the next one begins.  payload: cut off where the file is.  is_sound: its checksum fits."""
+    """payload: cut off where the file is.  is_sound: its checksum fits.
+    is_cut: the file ends before it does.
+    """
 
     name: bytes
     payload: memoryview
-    stop: int
     is_sound: bool
+    is_cut: bool
 
 
 def read(data: bytes) -> PngFile:
@@ -84,7 +86,7 @@ def read(data: bytes) -> PngFile:
     chunks = list(_chunks(data))
     if not chunks or chunks[0].name != b"IHDR" or len(chunks[0].payload) != 13:
         return PngFile(data, is_header_complete=False)
-    if any(chunk.name in _PIXELS and not chunk.is_sound and chunk.stop <= len(data) for chunk in chunks):
+    if any(chunk.name in _PIXELS and not chunk.is_sound and not chunk.is_cut for chunk in chunks):
         raise UnreadableFile("The image is damaged or incomplete.")
     bits, color = chunks[0].payload[8], chunks[0].payload[9]
     kept = _needed(chunks, least_key_bytes=_LEAST_KEY_BYTES.get(color))
@@ -110,7 +112,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
             return
         payload, stop = view[position + 8 : position + 8 + length], position + 12 + length
         sound = stop <= len(data) and zlib.crc32(payload, zlib.crc32(name)) == int.from_bytes(data[stop - 4 : stop])
-        yield _Chunk(name, payload, stop, sound)
+        yield _Chunk(name, payload, is_sound=sound, is_cut=stop > len(data))
         if name == b"IEND":
             return
         position = stop
@@ -127,7 +129,8 @@ def _needed(chunks: Sequence[_Chunk], *, least_key_bytes: int | None) -> list[_C
             is_usable = name in _ANIMATION or _is_usable(chunk)
         is_first = name not in names or name in _MAY_REPEAT
         is_in_place = b"IDAT" not in names or name in _MAY_FOLLOW_PIXELS
-        if (name in _PIXELS or (chunk.is_sound and is_usable)) and is_first and is_in_place:
+        is_sound = chunk.is_sound or (chunk.is_cut and name == b"fdAT")  # its decoder refuses what is cut
+        if (name in _PIXELS or (is_sound and is_usable)) and is_first and is_in_place:
             kept.append(chunk)
             names.add(name)
     return kept
