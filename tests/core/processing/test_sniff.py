@@ -335,3 +335,11 @@ def test_a_truncated_file_is_never_our_fault(case: str, tmp_path: Path) -> None:
         job = documents.make_job(tmp_path, data[:size_bytes], filename, media_type)
         with contextlib.suppress(UnsupportedFileType, FileTypeMismatch, UnreadableFile):
             identify(job)
+
+
+def test_boxes_in_boxes_without_end_are_not_followed(tmp_path: Path) -> None:
+    nested = b""
+    for _ in range(3_000):
+        nested = (len(nested) + 8).to_bytes(4) + b"moov" + nested
+    with pytest.raises(UnsupportedFileType, match="unknown kind"):
+        identify(documents.make_job(tmp_path, iso_file(b"zzzz", b"zzzz") + nested, "a.mp4", VIDEO))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 _MAX_BOXES = 10_000
+_MAX_DEPTH = 4
 _CONTAINERS = {b"moov": 0, b"trak": 0, b"mdia": 0, b"meta": 4}
 """Boxes that hold others, and how many bytes come before these."""
 _SQUEEZED = frozenset({b"cmov"})
@@ -22,10 +23,10 @@ def track_handlers(path: Path) -> frozenset[bytes]:
     Source: ISO/IEC 14496-12 sections 4.2, 8.2 to 8.4 and 8.11; QuickTime File Format, movie resource compression.
     """
     with path.open("rb") as file:
-        return frozenset(_handlers(file, at=0, end=path.stat().st_size, budget=iter(range(_MAX_BOXES))))
+        return frozenset(_handlers(file, at=0, end=path.stat().st_size, budget=iter(range(_MAX_BOXES)), depth=1))
 
 
-def _handlers(file: BinaryIO, *, at: int, end: int, budget: Iterator[int]) -> Iterator[bytes]:
+def _handlers(file: BinaryIO, *, at: int, end: int, budget: Iterator[int], depth: int) -> Iterator[bytes]:
     while at + 8 <= end and next(budget, None) is not None:
         file.seek(at)
         header = file.read(20)
@@ -40,8 +41,9 @@ def _handlers(file: BinaryIO, *, at: int, end: int, budget: Iterator[int]) -> It
             yield file.read(4)
         elif kind in _SQUEEZED:
             yield kind
-        elif kind in _CONTAINERS:
-            yield from _handlers(file, at=body + _CONTAINERS[kind], end=min(end, after), budget=budget)
+        elif kind in _CONTAINERS and depth < _MAX_DEPTH:
+            begin, stop = body + _CONTAINERS[kind], min(end, after)
+            yield from _handlers(file, at=begin, end=stop, budget=budget, depth=depth + 1)
         if kind == b"moov":
             # Readers ignore a second one.
             return
