@@ -135,6 +135,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     )
     if settings.READ_CACHE_TTL_S:
         listener = database.listener(CHANGE_CHANNEL, on_notice=reads.told, on_hearing=reads.hearing)
+        reads.rely_on(listener.relied_on)
         stack.push_async_callback(_cancelled, asyncio.create_task(listener.run_forever(), name="change-listener"))
 
     in_flight = InFlight()

@@ -3,6 +3,7 @@
 Source: RFC 9110 (conditional and range requests), RFC 9530 (Repr-Digest), RFC 6266 and 8187 (names).
 """
 
+import asyncio
 import base64
 import secrets
 from collections.abc import AsyncGenerator, Mapping
@@ -146,27 +147,40 @@ class FileReply(Response):
         self._parts = parts
         self._trailer = trailer
         self._whole_path = whole_path
+        self._sent_bytes = 0
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - the ASGI signature
-        sent_bytes = 0
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if self._whole_path is not None:
                 await send({"type": "http.response.pathsend", "path": str(self._whole_path)})
-                sent_bytes = self._length
+                self._sent_bytes = self._length
             elif (body := self._at_once()) is not None:
                 await send({"type": "http.response.body", "body": body, "more_body": False})
-                sent_bytes = self._length
+                self._sent_bytes = self._length
             else:
-                async with aclosing(self._chunks()) as chunks:
-                    async for chunk in chunks:
-                        sent_bytes += len(chunk)
-                        await send(
-                            {"type": "http.response.body", "body": chunk, "more_body": sent_bytes < self._length}
-                        )
+                await self._send_chunks(scope, receive, send)
         finally:
             self._file.close()
-            metrics.download_sent(sent_bytes)
+            metrics.download_sent(self._sent_bytes)
+
+    async def _send_chunks(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # The server takes what is sent to a client that has left without a word.
+        leaving = asyncio.create_task(_client_left(receive))
+        begun_bytes = 0
+        try:
+            async with aclosing(self._chunks()) as chunks:
+                async for chunk in chunks:
+                    # The server waits until what it was given before has gone out, all but a little.
+                    has_more = begun_bytes + len(chunk) < self._length
+                    await send({"type": "http.response.body", "body": chunk, "more_body": has_more})
+                    if leaving.done() and has_more:
+                        scope.setdefault("state", {})["error_code"] = "client_disconnected"
+                        return
+                    self._sent_bytes, begun_bytes = begun_bytes, begun_bytes + len(chunk)
+                self._sent_bytes = begun_bytes
+        finally:
+            leaving.cancel()
 
     def _at_once(self) -> bytes | memoryview | None:
         """All of it, when that is little and in memory already: one message, and no thread to wait for."""
@@ -191,6 +205,11 @@ class FileReply(Response):
                 raise StoredFileNotFound  # the file is shorter than it was a moment ago: cut the connection
         if self._trailer:
             yield self._trailer
+
+
+async def _client_left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass  # a GET may have a body, which nobody asked for
 
 
 @lru_cache(maxsize=_KEPT_HEADERS)

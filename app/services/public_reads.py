@@ -2,10 +2,11 @@
 
 Who changes or deletes a media says so here (`changed`), after the COMMIT and before the answer. What others change,
 other machines and people with psql, the database tells (migration 0002) a moment after their COMMIT. While nobody
-listens to it, values are kept for a second only.
+listens to it, values are kept for a second only; whoever listens is asked for a proof while kept values are handed out.
 """
 
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from app.core.read_cache import ChangeMarks, ReadCache
@@ -28,10 +29,17 @@ class PublicReads:
         self._ttl_s = ttl_s
         self._cache: ReadCache[MediaRecord] = ReadCache(marks, size=_CACHED_MEDIA, ttl_s=min(ttl_s, UNHEARD_TTL_S))
 
+        self._relied_on: Callable[[], None] = _nobody
+
+    def rely_on(self, relied_on: Callable[[], None]) -> None:
+        """Call `relied_on` with each value that is handed out because no change of it was told."""
+        self._relied_on = relied_on
+
     async def media(self, media_id: uuid.UUID) -> MediaRecord | None:
         """One media, at most as old as the last answered change."""
         subject = str(media_id)
         if (known := self._cache.get(subject)) is not None:
+            self._relied_on()
             return known
         marks = self._marks.of(subject)
         record = await self._reader.get(media_id)
@@ -42,6 +50,7 @@ class PublicReads:
     async def owner_of_file(self, key: str) -> MediaRecord | None:
         """The media that owns the file under `key`."""
         if (known := self._cache.get(key)) is not None:
+            self._relied_on()
             return known
         latest = self._marks.latest()
         record = await self._reader.owner_of_file(key)
@@ -71,3 +80,7 @@ class PublicReads:
     def hearing(self, is_hearing: bool) -> None:
         """Whether every change will be told from now on."""
         self._cache.keep_for(self._ttl_s if is_hearing else min(self._ttl_s, UNHEARD_TTL_S))
+
+
+def _nobody() -> None:
+    """Nobody listens."""

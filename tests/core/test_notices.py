@@ -1,18 +1,25 @@
 """Hearing of changes that others make: real PostgreSQL, real triggers, real loss of the connection."""
 
 import asyncio
+import tempfile
+import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from app.core.database import Database
 from app.core.migrations import upgrade_to_head
-from app.services.public_reads import CHANGE_CHANNEL, EVERYTHING
+from app.core.postgres.notices import DOUBT_S, PROOF_S, NoticeListener
+from app.core.read_cache import ChangeMarks
+from app.repositories.media_reader import MediaReader
+from app.services.public_reads import CHANGE_CHANNEL, EVERYTHING, PublicReads
 from tests.fixtures.settings import SettingsFactory
+from tests.fixtures.silent_proxy import SilentProxy, silent_proxy
 
 
 @dataclass
@@ -107,3 +114,56 @@ async def test_a_lost_connection_is_noticed_and_replaced(migrated: Database, ear
     await ear.until(lambda: ear.states == [True, False, True])
     await run(migrated, "UPDATE media SET filename = 'b'")
     await ear.until(lambda: ear.notices == [str(media_id)])
+
+
+@pytest.fixture
+async def through_proxy(
+    migrated: Database, fresh_database_url: str, settings_of: SettingsFactory
+) -> AsyncIterator[tuple[SilentProxy, NoticeListener, Ear]]:
+    """A listener whose connection can fall silent."""
+    with tempfile.TemporaryDirectory(prefix="pg-") as directory:
+        async with silent_proxy(fresh_database_url, Path(directory)) as (proxy, url):
+            database, ear = Database(url, settings_of()), Ear()
+            listener = database.listener(CHANGE_CHANNEL, on_notice=ear.notices.append, on_hearing=ear.states.append)
+            task = asyncio.create_task(listener.run_forever())
+            await ear.until(lambda: ear.states == [True])
+            yield proxy, listener, ear
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+            await database.close()
+
+
+async def test_a_connection_that_died_in_silence_is_doubted_within_a_second_of_a_read(
+    through_proxy: tuple[SilentProxy, NoticeListener, Ear],
+) -> None:
+    proxy, listener, ear = through_proxy
+    proxy.passes.clear()
+    read_at = time.monotonic()
+    listener.relied_on()
+    await ear.until(lambda: ear.states == [True, False])
+    assert time.monotonic() - read_at < 1.0
+
+    proxy.passes.set()  # it was only slow: hearing again without a new connection
+    await ear.until(lambda: ear.states == [True, False, True])
+
+
+async def test_nobody_speaks_often_while_nobody_relies_on_it(
+    through_proxy: tuple[SilentProxy, NoticeListener, Ear],
+) -> None:
+    proxy, _, ear = through_proxy
+    proxy.passes.clear()
+    await asyncio.sleep(PROOF_S + DOUBT_S + 0.4)
+    assert ear.states == [True]
+
+
+async def test_a_read_that_is_kept_asks_for_the_proof(migrated: Database, tmp_path: Path) -> None:
+    (media_id,) = await rows(migrated, 1)
+    marks, asked = ChangeMarks(tmp_path / "marks"), []
+    reads = PublicReads(MediaReader(migrated.statements), marks, ttl_s=60)
+    reads.rely_on(lambda: asked.append(1))
+    await reads.media(media_id)
+    assert asked == []  # read from the database
+    await reads.media(media_id)
+    assert asked == [1]
+    marks.close()
