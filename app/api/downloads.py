@@ -174,6 +174,8 @@ class FileReply(Response):
                     # The server waits until what it was given before has gone out, all but a little.
                     has_more = begun_bytes + len(chunk) < self._length
                     await send({"type": "http.response.body", "body": chunk, "more_body": has_more})
+                    # Sending to nobody never waits: without this turn of the loop nobody would learn of it.
+                    await asyncio.sleep(0)
                     if leaving.done() and has_more:
                         scope.setdefault("state", {})["error_code"] = "client_disconnected"
                         return

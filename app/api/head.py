@@ -10,7 +10,7 @@ def answer_head(router: APIRouter) -> None:
     They are not in the OpenAPI document, which would be twice as long and would need a second name for each operation.
     """
     prefix_chars = len(router.prefix)
-    for route in [route for route in router.routes if isinstance(route, APIRoute) and "GET" in route.methods]:
+    for route in [route for route in router.routes if isinstance(route, APIRoute) and "GET" in (route.methods or ())]:
         router.add_api_route(
             route.path[prefix_chars:],
             route.endpoint,

@@ -1,8 +1,10 @@
 """A download ends when its client has left, and only what went out is counted."""
 
+import io
 import socket
 import time
 import uuid
+import wave
 
 import httpx
 
@@ -18,14 +20,24 @@ def sent_bytes(service: LiveService) -> float:
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(SERIES)), 0.0)
 
 
+def _silence() -> bytes:
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(2)
+        sound.setsampwidth(2)
+        sound.setframerate(48_000)
+        sound.writeframes(bytes(SIZE_BYTES))
+    return file.getvalue()
+
+
 def test_it_ends_and_counts_what_was_sent(make_live_service: LiveServiceFactory) -> None:
-    service = make_live_service(MAX_DOCUMENT_SIZE=str(2 * SIZE_BYTES), ENVIRONMENT="development")
-    text = b"line of text\n" * (SIZE_BYTES // 13)
+    service = make_live_service(MAX_AUDIO_SIZE=str(2 * SIZE_BYTES))
+    sound = _silence()
     reply = httpx.post(
         f"{service.url}/api/v1/media/upload",
         headers=service.auth_of(uuid.uuid4()),
-        files={"file": ("a.txt", text)},
-        data={"media_type": "document"},
+        files={"file": ("a.wav", sound)},
+        data={"media_type": "audio"},
         timeout=60,
     )
     assert reply.status_code == 201, reply.text
@@ -44,5 +56,5 @@ def test_it_ends_and_counts_what_was_sent(make_live_service: LiveServiceFactory)
     assert sent_bytes(service) < 16 * 1024 * 1024  # what the sockets' buffers took
 
     before = sent_bytes(service)
-    assert httpx.get(service.url + path).content == text
-    assert sent_bytes(service) - before == len(text)
+    assert httpx.get(service.url + path).content == sound
+    assert sent_bytes(service) - before == len(sound)
