@@ -59,7 +59,7 @@ async def limit_address(request: Request, services: ServicesDep) -> None:
         raise TooManyRequests(retry_after_s=retry_after_s)
 
 
-async def one_authorization(request: Request) -> None:
+def check_authorization_lines(request: Request) -> None:
     """Raises InvalidRequest when a request says twice who sends it: a proxy may have believed the other one."""
     lines = 0
     for name, _ in request.scope["headers"]:
@@ -67,6 +67,11 @@ async def one_authorization(request: Request) -> None:
             lines += 1
     if lines > 1:
         raise InvalidRequest("The Authorization header was sent more than once.")
+
+
+async def one_authorization(request: Request) -> None:
+    """The same as a dependency; async, because FastAPI sends every other one through a thread."""
+    check_authorization_lines(request)
 
 
 async def current_user(

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from app.api.deps import Services, limit_address, one_authorization, services_of, signed_in
+from app.api.deps import Services, check_authorization_lines, limit_address, services_of, signed_in
 from app.api.v1.endpoints.files import download_media, get_file
 from app.api.v1.endpoints.media import get_media, list_media
 from app.core.media_types import MediaType
@@ -59,7 +59,7 @@ class HotRoute(BaseRoute):
         request = Request(scope, receive, send)
         services = await services_of(request)
         await limit_address(request, services)
-        await one_authorization(request)
+        check_authorization_lines(request)
         response = await self._answer(scope["path_params"]["value"], request, services)
         await response(scope, receive, send)
 

@@ -9,7 +9,6 @@ from app.api.middleware.access_log import AccessLogMiddleware
 from app.api.middleware.cors import CorsMiddleware
 from app.api.middleware.early_answer import EarlyAnswerMiddleware
 from app.api.middleware.error_guard import ErrorGuardMiddleware
-from app.api.middleware.head import HeadMiddleware
 from app.api.middleware.request_id import RequestIdMiddleware
 from app.api.middleware.security_headers import SecurityHeadersMiddleware
 
@@ -24,7 +23,6 @@ def add_middleware(app: Starlette, *, cors_origins: Collection[str] = ()) -> Non
         Middleware(SecurityHeadersMiddleware),
         *([Middleware(CorsMiddleware, origins=cors_origins)] if cors_origins else []),
         Middleware(EarlyAnswerMiddleware),
-        Middleware(HeadMiddleware),
         Middleware(ErrorGuardMiddleware),
     ]
     # Starlette calls them with the application and with these arguments.

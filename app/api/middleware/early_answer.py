@@ -1,4 +1,4 @@
-"""Makes an answer that comes before the end of its request's body the last one of the connection.
+"""How an answer ends: without a body for HEAD, and with its connection when it comes before the end of its request.
 
 The server then closes only its own side, so that a client that is still sending can read the answer
 (app/server/lingering.py).
@@ -16,7 +16,10 @@ _SKIPPED_BYTES: Final = 64 * 1024
 
 
 class EarlyAnswerMiddleware:
-    """`Connection: close` on early answers; while the process drains, every answer is a connection's last."""
+    """`Connection: close` on early answers; while the process drains, every answer is a connection's last.
+
+    Inside of what counts bytes, so that the body that HEAD does not get is not counted.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +29,7 @@ class EarlyAnswerMiddleware:
             await self._app(scope, receive, send)
             return
         state = scope.get("state", {})
-        has_ended = _may_skip(scope["headers"])
+        has_ended, is_head = _may_skip(scope["headers"]), scope["method"] == "HEAD"
 
         async def receive_watched() -> Message:
             nonlocal has_ended
@@ -39,6 +42,8 @@ class EarlyAnswerMiddleware:
             if message["type"] == "http.response.start" and (not has_ended or is_draining(state)):
                 others = [field for field in message.get("headers", ()) if field[0].lower() != b"connection"]
                 message = {**message, "headers": [*others, (b"connection", b"close")]}
+            elif is_head and message["type"] == "http.response.body":
+                message = {**message, "body": b""}
             await send(message)
 
         await self._app(scope, receive_watched, send_last)
