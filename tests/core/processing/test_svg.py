@@ -12,7 +12,9 @@ import resvg_py
 from PIL import Image, ImageChops
 
 from app.core.errors import FileTooComplex, InvalidUpload, UnsupportedFileType
-from app.core.processing.drawings import svg_source
+from app.core.media_types import MediaType, by_mime_type
+from app.core.processing.contract import Job, ProcessingOptions
+from app.core.processing.drawings import svg, svg_source
 from tests.core.processing.image_jobs import Outcome, decoded, near, run
 from tests.fixtures import image_files
 from tests.fixtures import svg_files as files
@@ -277,6 +279,97 @@ def test_structure_bombs_are_refused(body: str, tmp_path: Path) -> None:
 def test_filter_bombs_are_drawn_without_them(primitive: str, tmp_path: Path) -> None:
     body = f'<filter id="f" width="9">{primitive}</filter><rect width="40" height="20" fill="red" filter="url(#f)"/>'
     assert process(files.svg(body), tmp_path).small.size == (300, 150)
+
+
+REFERENCES = {
+    "clip": ("<clipPath {0}>{1}{1}</clipPath>", '<rect width="30" height="20" fill="red" {}/>', "clip-path"),
+    "mask": ("<mask {0}>{1}{1}</mask>", '<rect width="30" height="20" fill="white" {}/>', "mask"),
+    "pattern": ('<pattern width="9" height="9" {0}>{1}{1}</pattern>', '<rect width="30" height="20" {}/>', "fill"),
+    "marker": ("<marker {0}>{1}</marker>", '<path d="M0 0L9 9" stroke="red" {}/>', "marker-mid"),
+        '<pattern width="9" height="9" {0}><g {2}>{3}{3}</g></pattern>',
+        '<rect width="9" height="9"/>',
+        "fill",
+    ),
+}
+WAYS = {
+    "attribute": lambda name, number: f'{name}="url(#c{number})"',
+    "style": lambda name, number: f"style=\"{name}: url( '#c{number}' )\"",
+    "sheet": lambda _, number: f'class="a k{number}"',
+}
+
+
+def chained(kind: str, way: str, length: int) -> bytes:
+    """A drawing whose parts each refer twice to the one before, in this way."""
+    around, shape, name = REFERENCES[kind]
+    rules = "".join(f"g > .k{number}{{{name}:url(#c{number})}}" for number in range(length)) if way == "sheet" else ""
+    parts = []
+    for number in range(length):
+        refers = WAYS[way](name, number - 1)
+        parts.append(around.format(f'id="c{number}"', shape.format(refers)))
+    return files.svg(
+        f"<style>{rules}</style>{''.join(parts)}<g>{shape.format(WAYS[way](name, length - 1))}</g>{RED_BOX}"
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_references_that_multiply_are_counted_however_they_are_written(kind: str, way: str, tmp_path: Path) -> None:
+    with pytest.raises(FileTooComplex, match="copies its own parts"):
+        process(chained(kind, way, 40), tmp_path)
+
+
+def test_a_paint_is_counted_for_every_shape_that_inherits_it(tmp_path: Path) -> None:
+    tile = '<pattern id="p" width="1" height="1">' + '<path d="M0 0h1"/>' * 2_500 + "</pattern>"
+    with pytest.raises(FileTooComplex, match="copies its own parts"):
+        process(files.svg(tile + '<g fill="url(#p)">' + '<rect width="1" height="1"/>' * 2_500 + "</g>"), tmp_path)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ["clip", "mask", "pattern"])
+def test_what_would_take_minutes_is_drawn_without_layers(kind: str, way: str, tmp_path: Path) -> None:
+    began = time.process_time()
+    outcome = process(chained(kind, way, 18), tmp_path)
+    assert time.process_time() - began < 1
+    assert near(outcome.small, (0.9, 0.5), (255, 0, 0))
+    assert outcome.main.count(b"url(") >= 18, "what is stored is whole"
+
+
+def test_a_thousand_small_layers_are_no_reason_to_leave_them_out(tmp_path: Path) -> None:
+    dots = '<g opacity=".5"><rect width="1" height="1"/><rect width="1" height="1"/></g>' * 1_000
+    half = '<g opacity=".5"><rect x="20" width="20" height="20" fill="red"/></g>'
+    assert near(process(files.svg(dots + half), tmp_path).small, (0.9, 0.5), (255, 128, 128))
+
+
+def test_a_thousand_large_layers_cost_a_bounded_time(tmp_path: Path) -> None:
+    layers = '<g opacity=".5"><rect width="40" height="20" fill="red"/><path d="M0 0h1v1z"/></g>' * 1_400
+    began = time.process_time()
+    outcome = process(files.svg(layers), tmp_path)
+    assert time.process_time() - began < 4
+    assert outcome.small.size == (300, 150)
+    assert near(outcome.small, (0.5, 0.5), (255, 0, 0))
+
+
+def test_many_shapes_may_share_a_pattern_and_a_gradient(tmp_path: Path) -> None:
+    tile = '<pattern id="p" width="1" height="1">' + '<path d="M0 0h1"/>' * 20 + "</pattern>"
+    chain = "".join(f'<linearGradient id="g{n}" href="#g{n - 1}"/>' for n in range(1, 500))
+    shapes = '<rect width="1" height="1" fill="url(#p)" stroke="url(#g499)"/>' * 2_000
+    assert near(process(files.svg(tile + chain + shapes + RED_BOX), tmp_path).small, (0.5, 0.5), (255, 0, 0))
+
+
+def test_a_vast_tile_is_left_out_of_the_picture(tmp_path: Path) -> None:
+    tile = '<pattern id="p" width="300000" height="300000" patternUnits="userSpaceOnUse"><rect/></pattern>'
+    outcome = process(files.svg(f'{RED_BOX}{tile}<rect width="40" height="20" fill="url(#p)"/>'), tmp_path)
+    assert near(outcome.small, (0.5, 0.5), (255, 0, 0))
+
+
+def test_a_drawing_that_took_too_long_is_stored_without_a_thumbnail(tmp_path: Path) -> None:
+    source = tmp_path / "staged"
+    source.write_bytes(files.svg(RED_BOX))
+    options = ProcessingOptions(draw_preview=False)
+    job = Job(str(source), str(tmp_path), "a.svg", MediaType.IMAGE, options)
+    stored = svg.process(job, by_mime_type("image/svg+xml"))
+    assert stored.thumbnail is None
+    assert (stored.width_px, stored.properties["format"]) == (40, "SVG")
 
 
 def test_a_drawing_that_copies_itself_is_no_endless_loop(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ then filtered by py-svg-hush's allow-list of elements and attributes. What is st
 """
 
 import io
+import math
 import re
+import time
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -20,7 +22,15 @@ from app.core.media_types import FileType
 from app.core.processing import pictures, placeholders, previews
 from app.core.processing.contract import Job, JsonObject, ProcessedFile, ProcessingOptions
 from app.core.processing.documents import safe_xml
-from app.core.processing.drawings import svg_filters, svg_pictures, svg_size, svg_source, svg_text, svg_tree
+from app.core.processing.drawings import (
+    svg_filters,
+    svg_pictures,
+    svg_references,
+    svg_size,
+    svg_source,
+    svg_text,
+    svg_tree,
+)
 from app.core.processing.imaging import image_steps
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -38,6 +48,10 @@ _KEPT_FOR_FILTER = {
 """Harmless attributes that py-svg-hush 0.3 drops (`href` on text paths only), and where they hide from it."""
 _FALLBACK_FONT = "DejaVu Sans"
 """What stands in for a font that is not installed; resvg draws no text at all without one."""
+_BUDGET_S = 1.0
+"""CPU time for the drawing itself; `previews` ends a worker that takes twice as much all in all."""
+_HOPELESS = 15
+_MAX_LAYERS = 1_500
 _HARMLESS = re.compile(r"#[\w.:-]+|[a-z -]{1,60}")
 _DAMAGED = "The SVG file is damaged: it is not well-formed XML with an svg element at its root."
 
@@ -103,23 +117,60 @@ def sanitise(data: bytes) -> Element:
 def rasterise(root: Element, *, size: tuple[int, int]) -> Image.Image:
     """The drawing as RGBA, `size` pixels wide and high; no file and no address is opened for it.
 
-    Filters and texts that would each take more than about three seconds are left out of the picture.
+    Filters and texts that would take more than seconds are left out of the picture; what may take long is first drawn
+    small, and then no larger than its budget allows.
 
-    Raises UnreadableFile when it cannot be drawn.
+    Raises UnreadableFile when it cannot be drawn, FileTooComplex when its references multiply beyond reason.
     """
     copy = deepcopy(root)
     if copy.get("viewBox") is None:
         width, height = svg_size.of(root)
         copy.set("viewBox", f"0 0 {width} {height}")
-    copy.set("width", str(size[0]))
-    copy.set("height", str(size[1]))
     if svg_filters.cost_ms(copy, pixels_per_unit=svg_size.pixels_per_unit(copy)) > svg_filters.MAX_COST_MS:
         svg_filters.make_plain(copy)
     if svg_text.cost_ms(copy) > svg_text.MAX_COST_MS:
         svg_text.leave_out(copy)
+    amount = svg_references.amount_of(copy)
+    if amount.layers > _MAX_LAYERS or amount.elements > svg_tree.MAX_ELEMENTS:
+        svg_references.leave_out_layers(copy)
+        amount = svg_references.amount_of(copy)
+    if amount.worst_ms < 1000 * _BUDGET_S:
+        return _drawn(copy, size)
+    return _drawn(copy, _affordable(copy, size, worst_ms=amount.worst_ms)).resize(size, Image.Resampling.BICUBIC)
+
+
+def _affordable(root: Element, size: tuple[int, int], *, worst_ms: float) -> tuple[int, int]:
+    """The largest size in the proportions of `size` that takes about a second, by two small ones that are timed.
+
+    What everything covers cannot be told beforehand: of a thousand groups each may be as large as a dot or the sheet.
+    """
+    small, smaller = _shrunk(size, 64), _shrunk(size, 32)
+    if worst_ms > _HOPELESS * 1000 * _BUDGET_S:
+        return small
+    began = time.process_time()
+    _drawn(root, smaller)
+    reached = time.process_time()
+    _drawn(root, small)
+    took_smaller, took_small = reached - began, time.process_time() - reached
+    more_px = small[0] * small[1] - smaller[0] * smaller[1]
+    per_px = max(0.0, took_small - took_smaller) / max(1, more_px)
+    left_s = _BUDGET_S - took_smaller
+    if left_s <= 0 or per_px * size[0] * size[1] <= left_s:
+        return size if left_s > 0 else small
+    return _shrunk(size, max(64, int(max(size) * math.sqrt(left_s / (per_px * size[0] * size[1])))))
+
+
+def _shrunk(size: tuple[int, int], longest_px: int) -> tuple[int, int]:
+    scale = min(1.0, longest_px / max(size))
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def _drawn(root: Element, size: tuple[int, int]) -> Image.Image:
+    root.set("width", str(size[0]))
+    root.set("height", str(size[1]))
     try:
         png = resvg_py.svg_to_bytes(
-            svg_string=tostring(copy, encoding="unicode"),
+            svg_string=tostring(root, encoding="unicode"),
             dpi=96,
             font_family=_FALLBACK_FONT,
             sans_serif_family=_FALLBACK_FONT,
