@@ -286,12 +286,8 @@ REFERENCES = {
     "mask": ("<mask {0}>{1}{1}</mask>", '<rect width="30" height="20" fill="white" {}/>', "mask"),
     "pattern": ('<pattern width="9" height="9" {0}>{1}{1}</pattern>', '<rect width="30" height="20" {}/>', "fill"),
     "marker": ("<marker {0}>{1}</marker>", '<path d="M0 0L9 9" stroke="red" {}/>', "marker-mid"),
-        '<pattern width="9" height="9" {0}><g {2}>{3}{3}</g></pattern>',
-        '<rect width="9" height="9"/>',
-        "fill",
-    ),
 }
-WAYS = {
+WAYS: dict[str, Callable[[str, int], str]] = {
     "attribute": lambda name, number: f'{name}="url(#c{number})"',
     "style": lambda name, number: f"style=\"{name}: url( '#c{number}' )\"",
     "sheet": lambda _, number: f'class="a k{number}"',

@@ -87,7 +87,7 @@ class CompoundFile:
 def is_compound(path: Path) -> bool:
     """Whether the file begins as a compound file does."""
     with path.open("rb") as file:
-        return file.read(len(olefile.MAGIC)) == olefile.MAGIC
+        return bool(file.read(len(olefile.MAGIC)) == olefile.MAGIC)
 
 
 @contextmanager

@@ -108,7 +108,8 @@ def _first_page(document: pypdfium2.PdfDocument, *, box: tuple[int, int]) -> Ima
         bitmap = page.render(scale=scale, fill_color=(255, 255, 255, 255), rev_byteorder=True)
         try:
             # A copy: the bitmap's memory belongs to pdfium.
-            return bitmap.to_pil().convert("RGB").copy()
+            picture: Image.Image = bitmap.to_pil().convert("RGB").copy()
+            return picture
         finally:
             bitmap.close()
     finally:
