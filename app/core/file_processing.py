@@ -5,7 +5,9 @@ Runs inside a sandboxed worker process. A decoder's own exception passes through
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from app.core.filenames import with_extension
 from app.core.media_types import (
     MAX_AUDIO_SIZE,
     MAX_DOCUMENT_SIZE,
@@ -13,6 +15,7 @@ from app.core.media_types import (
     MAX_VIDEO_SIZE,
     FileType,
     Processor,
+    extension_of,
 )
 from app.core.processing.av import audio, video
 from app.core.processing.contract import Job, ProcessedFile
@@ -62,4 +65,6 @@ def process_file(job: Job) -> ProcessedFile:
     Raises InvalidUpload for whatever the file is to blame for.
     """
     file_type = validate_file(job)
+    if not extension_of(job.filename):
+        job = replace(job, filename=with_extension(job.filename, file_type.extensions))
     return _PROCESSORS[file_type.processor](job, file_type)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.core.filenames import with_extension
 from app.core.json_safety import write
 from app.core.media_types import MIB, extension_of
 from app.core.processing.contract import ProcessedFile, Rendition
@@ -60,7 +61,7 @@ async def make_draft(
         id=uuid.uuid4(),
         content_id=form.content_id,
         media_type=received.media_type.value,
-        filename=received.filename,
+        filename=_display_name(received, processed),
         url=storage.path_of(key),
         storage_path=key,
         thumbnail_path=thumbnail_key,
@@ -82,6 +83,13 @@ async def make_draft(
         text=MediaText(media_id=media.id, text=processed.text) if processed.text else None,
         idempotency=_idempotency_row(media, idempotency_key, form),
     )
+
+
+def _display_name(received: ReceivedUpload, processed: ProcessedFile) -> str:
+    """The client's name; one without an extension gets that of the stored file (`blob` becomes `blob.jpg`)."""
+    if extension_of(received.filename):
+        return received.filename
+    return with_extension(received.filename, (processed.extension,))
 
 
 def _add_rendition(

@@ -1,5 +1,6 @@
 """File names and text fields as clients of many kinds write them, read through the form of an upload."""
 
+import time
 from base64 import b64encode
 from pathlib import Path
 
@@ -108,6 +109,21 @@ PLAIN = {
 @pytest.mark.parametrize(("sent", "filename"), (ENCODED_WORDS | EXTENDED | PLAIN).items())
 async def test_the_file_name_is_read_as_clients_write_it(tmp_path: Path, sent: bytes, filename: str) -> None:
     assert await name_of(sent, tmp_path) == filename
+
+
+HOSTILE = [
+    b"=?a?q?x" * 1100, b"=?utf-8?q?=E9?= " * 490, b"=?" * 3900, b"%C3%A9" * 1300, b"\x83\x40" * 3900, b"=?a*" * 1900,
+    b"x=?utf-8?b?" * 700,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:16]))
+async def test_a_name_made_to_cost_time_costs_none(tmp_path: Path, name: bytes) -> None:
+    began_at = time.process_time()
+    for _ in range(5):
+        assert await name_of(b'filename="%b"' % name, tmp_path)
+        (tmp_path / "incoming").unlink()
+    assert time.process_time() - began_at < 1
 
 
 @pytest.mark.parametrize("charset", ["windows-1251", "GBK", "Shift_JIS", "euc-kr", "big5", "UTF-8"])

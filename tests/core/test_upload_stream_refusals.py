@@ -186,8 +186,6 @@ async def test_what_honest_clients_send_passes(tmp_path: Path, body: bytes) -> N
         IMAGE + FILE + b"--" + B + b"\t" * 10_000_000,
         part(b'Content-Disposition: form-data; name="' + b"\\" * 8000, content=b"") + END,
         part(b"Content-Disposition: form-data" + b"; a" * 2600, content=b"") + END,
-        IMAGE + part(b"Content-Disposition: form-data; name=file; filename=" + b"=?a?q?x" * 1100, content=b""),
-        IMAGE + part(b"Content-Disposition: form-data; name=file; filename=" + b"=?utf-8?q?=E9?=" * 500, content=b""),
         part(b"Content-Disposition: form-data" + b" ;" * 4000, content=b"") + END,
     ],
     ids=[
@@ -198,8 +196,6 @@ async def test_what_honest_clients_send_passes(tmp_path: Path, body: bytes) -> N
         "more padding",
         "backslashes",
         "flags",
-        "words",
-        "more words",
         "semicolons",
     ],
 )

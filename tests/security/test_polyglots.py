@@ -62,7 +62,8 @@ REFUSED = {
     "PHP as GIF": Case("a.php", b"GIF89a<?php system($_GET[0]); ?>", "image", ""),
     "stub of a GIF with PHP": Case("a.gif", b"GIF89a<?php system($_GET[0]); ?>", "image", ""),
     "two extensions": Case("a.jpg.exe", picture("JPEG"), "image", ""),
-    "no extension": Case("README", b"text", "document", ""),
+    "no extension": Case("README", b"\x7fELF\x02\x01\x01" + bytes(64), "document", ""),
+    "no extension and HTML as an image": Case("blob", HTML, "image", ""),
 }
 
 

@@ -176,12 +176,12 @@ MISMATCHES = {
         "The file name ends in .png and media_type says 'video', but the content is a PDF document.",
     ),
     "no extension": (
-        (picture("PNG"), "photo", IMAGE),
-        "The file name has no extension; the content is a PNG image.",
+        (picture("PNG"), "photo", VIDEO),
+        "The content is a PNG image, but media_type says 'video'.",
     ),
-    "only a leading dot": (
-        (picture("PNG"), ".png", IMAGE),
-        "The file name has no extension; the content is a PNG image.",
+    "a drawing without an extension": (
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "blob", DOCUMENT),
+        "The content is an SVG image, but media_type says 'document'.",
     ),
     "double extension": (
         (picture("PNG"), "a.png.txt", IMAGE),

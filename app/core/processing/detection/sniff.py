@@ -78,8 +78,9 @@ def identify(job: Job) -> FileType:
     """The row of the type table that the file's content, its extension and its declared media_type all name.
 
     Where the content allows several rows (an MP4 may be sound only) the declaration chooses and the streams must
-    agree. Raises EmptyFile; UnsupportedFileType for formats and extensions outside the table; FileTypeMismatch with
-    one sentence on what disagrees; UnreadableFile or FileTooComplex when the container that decides cannot be opened.
+    agree. A name without an extension leaves it to the other two: browsers call what has no name `blob`.
+    Raises EmptyFile; UnsupportedFileType for formats and extensions outside the table; FileTypeMismatch with one
+    sentence on what disagrees; UnreadableFile or FileTooComplex when the container that decides cannot be opened.
     """
     path = Path(job.source)
     size_bytes = path.stat().st_size
@@ -101,7 +102,7 @@ def _content_of(path: Path, size_bytes: int, extension: str, options: Processing
     found = signatures.recognise(head, size_bytes=size_bytes)
     if found is not None:
         return _looked_into(found, head, path, extension, options)
-    if extension == "svg" and xml_root.is_svg(head):
+    if extension in {"svg", ""} and xml_root.is_svg(head):
         return _SVG
     late_pdf = signatures.late_pdf(head) if extension == "pdf" and mpeg_audio.recognise(path) is None else None
     return late_pdf or _without_signature(path, head, size_bytes)
@@ -203,14 +204,14 @@ def _agreed(content: Content, extension: str, job: Job) -> FileType:
     rows = tuple(by_mime_type(mime_type) for mime_type in content.mime_types)
     media_type = MediaType(job.media_type)
     for row in rows:
-        if extension in row.extensions and row.media_type == media_type:
+        if (extension in row.extensions or not extension) and row.media_type == media_type:
             return row
     if content is _UNKNOWN:
         raise UnsupportedFileType(f"The content is {content.label}.")
     if not rows:
         raise UnsupportedFileType(f"The content is {content.label}, which is not supported.")
     if not extension:
-        raise FileTypeMismatch(f"The file name has no extension; the content is {content.label}.")
+        raise FileTypeMismatch(f"The content is {content.label}, but media_type says '{media_type.value}'.")
     if not by_extension(extension):
         raise UnsupportedFileType(f"Files {_ending(extension)} are not supported; the content is {content.label}.")
     raise FileTypeMismatch(_disagreement(content, rows, extension, media_type))
