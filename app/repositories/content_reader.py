@@ -14,7 +14,7 @@ from app.core.paging import Cursor
 from app.core.postgres.statements import Row, StatementPool
 from app.repositories.media_reader import COLUMNS, MediaRecord, record_of
 
-PAGE_BYTES: Final = 128 * 1024
+PAGE_BYTES: Final = 256 * 1024
 PAGE_ROWS: Final = 200
 LISTED_MEDIA: Final = 20
 """So many media of each content a list of contents shows."""
