@@ -11,7 +11,7 @@ from typing import Final
 from app.core import metrics
 from app.core.config import Settings, load_settings
 from app.core.logging import configure_logging
-from app.server.http import MediaConfig, MediaServer
+from app.server.server import MediaConfig, MediaServer
 from app.server.supervisor import STARTUP_FAILURE, Supervisor
 
 APP_FACTORY: Final = "app.main:create_app"

@@ -8,8 +8,8 @@ import pytest
 from tests.fixtures.api import MEDIA, Api
 from tests.fixtures.av_files import write_audio, write_video
 from tests.fixtures.document_files import make_docx, make_pdf, make_xlsx
-from tests.fixtures.sniff_files import picture
 from tests.fixtures.pictures import jpeg, png
+from tests.fixtures.sniff_files import picture
 
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from app.api.middleware import add_middleware
 from app.core.uploads.body_room import body_room
-from app.server.http import MediaConfig, MediaServer
+from app.server.server import MediaConfig, MediaServer
 from tests.fixtures.edge_server import in_thread
 from tests.fixtures.live_service import LiveService
 from tests.fixtures.raw_http import RawConnection, raw_connection

@@ -1,22 +1,14 @@
-"""One HTTP server: uvicorn with our limits on connections and our way to shut down; the only importer of uvicorn."""
+"""One connection: uvicorn's HTTP/1.1 protocol with our limits and refusals; uvicorn's other door."""
 
 import asyncio
-import math
-import signal
-import socket
-import time
-from collections.abc import Callable
-from types import FrameType
 from typing import Any, Final, cast
 
 import httptools
-from uvicorn import Config, Server
+from uvicorn import Config
 from uvicorn._types import ASGI3Application
-from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.core.config import Settings
 from app.core.http_answers import (
     BODY_TIMED_OUT,
     HEADER_TIMED_OUT,
@@ -25,7 +17,6 @@ from app.core.http_answers import (
     Refusal,
     render,
 )
-from app.core.lifecycle import STATE_KEY, Draining
 from app.core.logging import get_logger
 from app.core.request_ids import request_id_of
 from app.server.gathering import GatheringTransport
@@ -33,51 +24,17 @@ from app.server.lingering import LINGERING_CONNECTIONS, Linger, LingeringConnect
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
 from app.server.room_reader import WORTHWHILE_BYTES, RoomReader
-from app.server.start_failure import words_of_failure
 
 _MAX_PIPELINED: Final = 8
-_DRAIN_NOTICE_S: Final = 1.0
-_CANCEL_S: Final = 2.0
 
 log = get_logger(__name__)
 
 
-class MediaConfig(Config):
-    """uvicorn's configuration from our settings; carries the limits to every connection's protocol object."""
+class ConnectionConfig(Config):
+    """uvicorn's configuration with what connections may take, each and together."""
 
-    def __init__(self, settings: Settings, app: str | Callable[[], object]) -> None:
-        super().__init__(
-            app,
-            factory=True,
-            host=settings.HOST,
-            port=settings.PORT,
-            http=MediaHttpProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,  # app/core/logging.py owns the handlers
-            access_log=False,  # one line per request comes from our middleware
-            server_header=False,
-            proxy_headers=True,
-            forwarded_allow_ips=settings.FORWARDED_ALLOW_IPS,
-            workers=settings.WORKERS,
-        )
-        self.limits = ConnectionLimits.of(settings)
-        self.lingering = LingeringConnections()
-        self.grace_s = settings.SHUTDOWN_GRACE_S
-        self.drain_notice_s = min(_DRAIN_NOTICE_S, settings.SHUTDOWN_GRACE_S / 5)
-
-    def load(self) -> None:
-        super().load()
-        self.lifespan_class = _PlainLifespan
-
-
-class _PlainLifespan(LifespanOn):
-    """Logs a failed start in words; Starlette gives a traceback, while it handles the error."""
-
-    async def send(self, message: LifespanSendMessage) -> None:
-        if message["type"] == "lifespan.startup.failed":
-            message["message"] = words_of_failure(message["message"])
-        await super().send(message)
+    limits: ConnectionLimits
+    lingering: LingeringConnections
 
 
 class MediaHttpProtocol(HttpToolsProtocol):
@@ -91,7 +48,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        assert isinstance(config, MediaConfig)
+        assert isinstance(config, ConnectionConfig)
         self._limits = config.limits
         self._meter = RequestMeter()
         self._refusal: Refusal | None = None
@@ -363,54 +320,3 @@ class MediaHttpProtocol(HttpToolsProtocol):
 
 class _RefusedError(Exception):
     """Stops the parser; the refusal itself waits in the protocol."""
-
-
-class MediaServer(Server):
-    """uvicorn's server, which drains before it closes and ends with exit code 0.
-
-    is_viable: asked ten times a second; once it says no, the server drains and ends as after a signal.
-    """
-
-    def __init__(self, config: MediaConfig, *, is_viable: Callable[[], bool] = lambda: True) -> None:
-        super().__init__(config)
-        self.draining = Draining()
-        self._is_viable = is_viable
-        self._grace_s = config.grace_s - config.drain_notice_s
-        self._notice_s = config.drain_notice_s
-        self._notice_ends_at = math.inf
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self.lifespan.state[STATE_KEY] = self.draining
-        await super().startup(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - signal passes both
-        # uvicorn would remember the signal and raise it again at the end: the process would count as killed.
-        if self.draining.is_draining:
-            self.force_exit = self.should_exit and sig == signal.SIGINT
-            self.should_exit = True
-            return
-        self.draining.start()
-        # Listeners stay open for a moment: balancers read 503 on /readyz, uploads are told to go elsewhere, and
-        # nobody meets a closed port. Who presses Ctrl-C does not wait for that.
-        self._notice_ends_at = time.monotonic() + (0.0 if sig == signal.SIGINT else self._notice_s)
-
-    async def on_tick(self, counter: int) -> bool:
-        if not self._is_viable() and not self.draining.is_draining:
-            self.handle_exit(signal.SIGTERM, None)
-        self.should_exit = self.should_exit or time.monotonic() >= self._notice_ends_at
-        return await super().on_tick(counter)
-
-    async def _wait_tasks_to_complete(self) -> None:
-        try:
-            async with asyncio.timeout(self._grace_s):
-                await super()._wait_tasks_to_complete()
-        except TimeoutError:
-            # uvicorn cancels too, but then shuts the application down while the cancelled requests still clean up.
-            late = set(self.server_state.tasks)
-            log.warning("server.requests_cut_off", count=len(late))
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late, timeout=_CANCEL_S)
-            for connection in list(self.server_state.connections):
-                connection.transport.abort()
