@@ -41,6 +41,9 @@ def run(
         raise TypeError("several workers need the application's import string")
     import_module(app.partition(":")[0])  # once, for all workers
     with config.bind_socket() as listener:
+        # The library marks it for workers that are executed; ours are forked, and what they execute shall not keep the
+        # port open.
+        listener.set_inheritable(False)
         supervisor = Supervisor(
             partial(serve_worker, app=app),
             listener,
