@@ -29,6 +29,7 @@ from app.core.malware_scan import create_scanner
 from app.core.processing.sandbox import Sandbox
 from app.core.rate_limit import RateLimiter
 from app.core.read_cache import ChangeMarks
+from app.core.sandbox_strength import hold_sandbox
 from app.core.security import create_verifier
 from app.core.staging import Staging
 from app.core.storage import StorageManager
@@ -122,7 +123,10 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     stack.push_async_callback(verifier.aclose)
 
     slots = MachineSlots(settings.DATA_DIR / "slots", settings.PROCESSING_WORKERS)
-    sandbox = await stack.enter_async_context(create_sandbox(settings, writable_dir=storage.staging.root, slots=slots))
+    sandbox = await stack.enter_async_context(
+        create_sandbox(settings, boxes_dir=storage.staging.boxes_dir, slots=slots)
+    )
+    hold_sandbox(settings, sandbox.gaps)
 
     marks = ChangeMarks(settings.DATA_DIR / "cache" / "change-marks")
     stack.callback(marks.close)
@@ -186,7 +190,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     )
 
 
-def create_sandbox(settings: Settings, *, writable_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
+def create_sandbox(settings: Settings, *, boxes_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
     """The worker processes as the settings want them; not started yet."""
     return Sandbox(
         # The machine runs PROCESSING_WORKERS files at once whatever WORKERS is, so the server processes share them out:
@@ -196,7 +200,7 @@ def create_sandbox(settings: Settings, *, writable_dir: Path, slots: MachineSlot
         timeout_s=settings.PROCESSING_TIMEOUT_S,
         cpu_s=settings.PROCESSING_CPU_S,
         memory_bytes=settings.PROCESSING_MEMORY_BYTES,
-        writable_dir=writable_dir,
+        boxes_dir=boxes_dir,
         slots=slots,
     )
 

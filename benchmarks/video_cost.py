@@ -34,7 +34,7 @@ async def measure(video: Path, directory: Path) -> Cost:
     """Some rounds in one worker, after one that warms up."""
     peak_bytes, cpu_s, wall_s = 0, list[float](), list[float]()
     async with Sandbox(
-        workers=1, queue_size=1, timeout_s=60, cpu_s=45, memory_bytes=640 * MIB, writable_dir=directory
+        workers=1, queue_size=1, timeout_s=60, cpu_s=45, memory_bytes=640 * MIB, boxes_dir=directory / "boxes"
     ) as sandbox:
         worker = psutil.Process(sandbox.pids[0])
         for number in range(ROUNDS + 1):

@@ -6,17 +6,19 @@ Exit status 1 when a part does not work.
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from app.cli.parts import opened_parts
-from app.core.config import Settings, load_settings
-from app.core.errors import ServiceError
+from app.core.config import ConfigurationError, Settings, load_settings
+from app.core.errors import ServiceError, Unavailable
 from app.core.log_masking import mask_text
 from app.core.malware_scan import create_scanner
+from app.core.sandbox_strength import hold_sandbox
 from app.core.security import create_verifier
-from app.core.staging import STAGING_DIRECTORY
 from app.main import create_sandbox
 
 _MASK = "********"
@@ -77,9 +79,16 @@ async def _try_parts(settings: Settings) -> bool:
 
 
 async def _start_workers(settings: Settings) -> None:
-    writable_dir = settings.UPLOAD_DIR.resolve() / STAGING_DIRECTORY
-    async with create_sandbox(settings, writable_dir=writable_dir):
-        """Each worker has loaded its libraries when the sandbox is open."""
+    # Each worker has loaded its libraries when the sandbox is open.
+    with TemporaryDirectory(prefix="media-api-check-") as directory:
+        async with create_sandbox(settings, boxes_dir=Path(directory)) as sandbox:
+            found = sandbox.gaps
+    try:
+        hold_sandbox(settings, found)
+    except ConfigurationError as exc:
+        raise Unavailable(str(exc)) from exc
+    for name, state in found.items():
+        print(f"WEAK    the sandbox has no {name}: {state}")
 
 
 async def _attempt(part: str, check: Callable[[], Awaitable[None]]) -> bool:

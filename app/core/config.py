@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     PROCESSING_MEMORY_BYTES: int = Field(
         640 * MIB, ge=128 * MIB, le=64 * 1024 * MIB, description="Address space one file may add to its sandbox."
     )
+    SANDBOX: Literal["full", "weak"] | None = Field(
+        None,
+        description="`full`: do not start where the kernel has no Landlock or seccomp; `weak`: start all the same. "
+        "Unset: `full` in production, else `weak`.",
+    )
 
     # -- connections -----------------------------------------------------------------------------------------------
     MAX_CONNECTIONS: int = Field(1_000, ge=1, le=100_000, description="Open connections per server process.")
@@ -260,6 +265,11 @@ class Settings(BaseSettings):
     @property
     def is_production(self) -> bool:
         return self.ENVIRONMENT is Environment.PRODUCTION
+
+    @property
+    def needs_full_sandbox(self) -> bool:
+        """Whether a kernel that lacks a mechanism of the sandbox keeps the service from starting."""
+        return self.SANDBOX == "full" or (self.SANDBOX is None and self.is_production)
 
     @property
     def public_url(self) -> str:

@@ -54,6 +54,7 @@ class WorkerEnd(StrEnum):
     CPU_LIMIT = "cpu_limit"
     PREVIEW_LIMIT = "preview_limit"
     MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
     CANCELLED = "cancelled"
     RETIRED = "retired"
 
@@ -116,6 +117,9 @@ class _Metrics:
         self.workers = self._share("media_sandbox_workers", "Sandbox workers that are alive.")
         self.workers_busy = self._share("media_sandbox_workers_busy", "Sandbox workers that have a file.")
         self.queue = self._share("media_sandbox_queue_length", "Files that wait for a sandbox worker.")
+        self.confined = self._fact(
+            "media_sandbox_confined", "1 when the kernel's mechanism confines the sandbox workers, else 0.", "mechanism"
+        )
 
         self.journal_keys = self._fact("media_journal_backlog_keys", "Rows of the storage journal.")
         self.journal_age = self._fact("media_journal_oldest_seconds", "Age of the oldest row of the storage journal.")
@@ -326,6 +330,11 @@ def sandbox_load(*, workers: int, busy: int, queued: int) -> None:
     _here.metrics.workers.set(workers)
     _here.metrics.workers_busy.set(busy)
     _here.metrics.queue.set(queued)
+
+
+def sandbox_confined(mechanism: str, *, is_on: bool) -> None:
+    """Whether one of the kernel's mechanisms (`confinement.MECHANISMS`) confines the workers."""
+    _here.metrics.confined.labels(mechanism).set(is_on)
 
 
 # -- storage and database ------------------------------------------------------------------------------------------

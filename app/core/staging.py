@@ -1,7 +1,8 @@
 """Where files wait until they are published: one directory per upload, under one directory per process.
 
     UPLOAD_DIR/.staging/{owner}/              locked with flock(2) for as long as the process lives
-    UPLOAD_DIR/.staging/{owner}/{upload}/     `incoming` (what the client sent) and `made/` (what a worker made of it)
+    UPLOAD_DIR/.staging/{owner}/{upload}/     `incoming` (what the client sent) and what a worker made of it
+    UPLOAD_DIR/.staging/{owner}/boxes/        what each worker of the process can reach, see `worker_box`
 
 The kernel drops the lock with the process, however it ends. So the sweep can tell what a crash left behind from what is
 still being worked on, without a clock. Knows nothing of keys, rows or HTTP.
@@ -23,6 +24,7 @@ from app.core.concurrency import finish
 from app.core.os_errors import storage_error
 
 STAGING_DIRECTORY = ".staging"
+_BOXES = "boxes"
 _DIRECTORY_MODE = 0o750
 _PROBE_LIFE_S = 60.0
 
@@ -56,7 +58,8 @@ class Staging:
         self.root = upload_dir / STAGING_DIRECTORY
         self.owner = uuid.uuid4().hex
         self._own = self.root / self.owner
-        self._in_use: set[str] = set()
+        self.boxes_dir = self._own / _BOXES
+        self._in_use: set[str] = {_BOXES}
         self._lock_fd: int | None = None
 
     def open(self) -> None:
@@ -162,7 +165,9 @@ class Staging:
     def backlog(self) -> tuple[int, int]:
         """How many files are staged now, by any process, and their bytes."""
         files = size_bytes = 0
-        for directory, _, names in os.walk(self.root):
+        for directory, directories, names in os.walk(self.root):
+            if _BOXES in directories:
+                directories.remove(_BOXES)  # second names of the same files
             for name in names:
                 with contextlib.suppress(FileNotFoundError):
                     size_bytes += os.lstat(f"{directory}/{name}").st_size

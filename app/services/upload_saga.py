@@ -112,7 +112,7 @@ class UploadSaga:
             if (replay := await self._earlier_answer(request, form)) is not None:
                 return UploadOutcome(replay, is_replay=True)
             await self._scanner.scan(area.incoming)
-            processed = await self._process(area, received)
+            processed = await self._process(request, area, received)
             draft = await make_draft(
                 self._storage,
                 user_id=request.user_id,
@@ -181,7 +181,7 @@ class UploadSaga:
 
     # -- process ---------------------------------------------------------------------------------------------------
 
-    async def _process(self, area: StagingArea, received: ReceivedUpload) -> ProcessedFile:
+    async def _process(self, request: UploadRequest, area: StagingArea, received: ReceivedUpload) -> ProcessedFile:
         job = Job(
             source=str(area.incoming),
             output_dir=str(area.directory),
@@ -189,7 +189,7 @@ class UploadSaga:
             media_type=received.media_type,
             options=self._options,
         )
-        return await self._sandbox.run(job)
+        return await self._sandbox.run(job, user=request.user_id)
 
     # -- publish ---------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,8 @@
 """Slots that processes of one machine share: never more than there are, and none lost to a crash."""
 
-import asyncio
 import subprocess
 import sys
-import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -17,14 +16,16 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from app.core.machine_slots import MachineSlots
 slots = MachineSlots(Path(sys.argv[2]), 1)
-print(slots.try_acquire(), flush=True)
+print(slots.try_acquire(bytes.fromhex(sys.argv[3])), flush=True)
 time.sleep(60)
 """
+ANN, BOB = uuid.UUID(int=1).bytes, uuid.UUID(int=2).bytes
 
 
 def test_there_are_as_many_as_said(tmp_path: Path) -> None:
     slots = MachineSlots(tmp_path / "slots", 2)
-    assert [slots.try_acquire(), slots.try_acquire(), slots.try_acquire()] == [0, 1, None]
+    told = [(slots.holds_all, slots.try_acquire()) for _ in range(3)]
+    assert told == [(False, 0), (False, 1), (True, None)]
     slots.release(0)
     assert slots.try_acquire() == 0
     slots.close()
@@ -47,65 +48,30 @@ def test_what_is_not_held_cannot_be_released(tmp_path: Path) -> None:
     slots.close()
 
 
-async def test_a_killed_holder_gives_back(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _HOLDER, str(PROJECT_ROOT), str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:  # noqa: ASYNC220 - ends within the test
+def test_one_more_is_for_whoever_waits_for_a_single_user(tmp_path: Path) -> None:
+    ours, theirs = MachineSlots(tmp_path, 2), MachineSlots(tmp_path, 2)
+    assert [ours.try_acquire(ANN), theirs.try_acquire(ANN)] == [0, 1]
+    assert (ours.try_acquire(ANN), theirs.try_acquire(ANN), ours.try_acquire()) == (None, None, None)
+    assert theirs.try_acquire(BOB) == 2
+    assert ours.try_acquire(BOB) is None
+    theirs.release(2)
+    theirs.release(1)
+    assert theirs.try_acquire(BOB) == 1
+    # Two users have all: a third one waits for his turn.
+    assert ours.try_acquire(uuid.UUID(int=3).bytes) is None
+    ours.close()
+    theirs.close()
+
+
+def test_a_killed_holder_gives_back(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _HOLDER, str(PROJECT_ROOT), str(tmp_path), ANN.hex()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"0\n"
         slots = MachineSlots(tmp_path, 1)
-        assert slots.try_acquire() is None
+        assert slots.try_acquire(ANN) is None
+        assert slots.try_acquire(BOB) == 1
         holder.kill()
-        async with asyncio.timeout(5), slots.hold():
-            assert slots.held == 1
+        holder.wait(5)
+        assert slots.try_acquire(ANN) == 0
     slots.close()
-
-
-async def test_waiters_of_one_process_are_served_in_order(tmp_path: Path) -> None:
-    slots, order = MachineSlots(tmp_path, 1), list[int]()
-
-    async def work(number: int) -> None:
-        async with slots.hold():
-            order.append(number)
-            await asyncio.sleep(0.002)
-
-    await asyncio.gather(*(work(number) for number in range(10)))
-    assert order == list(range(10))
-    slots.close()
-
-
-async def test_nobody_jumps_the_queue(tmp_path: Path) -> None:
-    slots = MachineSlots(tmp_path, 1)
-    slot = await slots.acquire()
-    waiter = asyncio.create_task(slots.acquire())
-    await asyncio.sleep(0)
-    slots.release(slot)
-    assert slots.try_acquire() is None
-    assert await waiter == 0
-    slots.close()
-
-
-async def test_a_cancelled_wait_takes_nothing(tmp_path: Path) -> None:
-    slots = MachineSlots(tmp_path, 1)
-    slot = await slots.acquire()
-    waiter = asyncio.create_task(slots.acquire())
-    await asyncio.sleep(0.01)
-    waiter.cancel()
-    await asyncio.gather(waiter, return_exceptions=True)
-    slots.release(slot)
-    assert slots.try_acquire() == 0
-    slots.close()
-
-
-async def test_a_wait_does_not_hold_up_the_loop(tmp_path: Path) -> None:
-    ours, theirs = MachineSlots(tmp_path, 1), MachineSlots(tmp_path, 1)
-    slot = await ours.acquire()
-    waiter = asyncio.create_task(theirs.acquire())
-    began = time.monotonic()
-    for _ in range(100):
-        await asyncio.sleep(0)
-    assert time.monotonic() - began < 0.5
-    ours.release(slot)
-    async with asyncio.timeout(5):
-        await waiter
-    ours.close()
-    theirs.close()

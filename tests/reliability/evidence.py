@@ -80,10 +80,10 @@ class Inspector:
         return {path.as_posix() for path in files if not path.parts[0].startswith(".")}
 
     def _staged(self) -> set[str]:
-        # Depth two is one upload; depth one are the directories of processes, which live ones have.
+        # Depth two is one upload, or the boxes of the workers; depth one are the directories of live processes.
         owners = next(os.walk(self._upload_dir / STAGING_DIRECTORY), ("", [], []))[1]
         walks = (next(os.walk(self._upload_dir / STAGING_DIRECTORY / owner), ("", [], [])) for owner in owners)
-        return {name for _, directories, files in walks for name in (*directories, *files)}
+        return {name for _, directories, files in walks for name in (*directories, *files)} - {"boxes"}
 
 
 @asynccontextmanager

@@ -29,7 +29,8 @@ def assert_in_order(events: Sequence[Event], upload_dir: Path) -> None:
     assert published
     for renamed, event in published:
         staged, target = event.path.split(" ")
-        writes = numbers_of(events, "write", staged)
+        made = came_from(events, staged)
+        writes = numbers_of(events, "write", made)
         synced = numbers_of(events, "fsync", staged)
         assert writes, "the file was written before"
         assert max(writes) < synced[0] < renamed, "fsync of the file comes after its last byte, before its name"
@@ -41,7 +42,13 @@ def assert_in_order(events: Sequence[Event], upload_dir: Path) -> None:
 
 
 def is_publishing(event: Event) -> bool:
-    return event.what == "rename" and "/.staging/" in event.path
+    return event.what == "rename" and "/.staging/" in event.path and "/.staging/" not in event.path.split(" ")[1]
+
+
+def came_from(events: Sequence[Event], staged: str) -> str:
+    """Where a worker wrote the file, before the server took it out of the worker's box."""
+    renames = [event.path.split(" ") for event in events if event.what == "rename"]
+    return next((source for source, target in renames if target == staged), staged)
 
 
 def numbers_of(events: Sequence[Event], what: str, path: str) -> list[int]:

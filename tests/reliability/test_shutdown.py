@@ -34,7 +34,7 @@ def get(port: int, path: str) -> RawResponse | None:
 def started_upload(service: LiveService, connection: RawConnection) -> None:
     """Half of an upload is on its way, and has been let in."""
     connection.send(upload_head(service) + BODY[: len(BODY) // 2])
-    wait_for(lambda: any((service.upload_dir / STAGING_DIRECTORY).glob("*/*")))
+    wait_for(lambda: any((service.upload_dir / STAGING_DIRECTORY).glob("*/*/incoming")))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

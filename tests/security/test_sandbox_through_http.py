@@ -41,7 +41,7 @@ HOSTILE = {
 LONGEST_WAIT_S = 1.0
 
 
-def hostile_sandbox(_: Settings, *, writable_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
+def hostile_sandbox(_: Settings, *, boxes_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
     """The sandbox of the composition root, with short limits and a decoder that does what the file's name says."""
     return Sandbox(
         workers=2,
@@ -49,7 +49,7 @@ def hostile_sandbox(_: Settings, *, writable_dir: Path, slots: MachineSlots | No
         timeout_s=6,
         cpu_s=1,
         memory_bytes=256 * MIB,
-        writable_dir=writable_dir,
+        boxes_dir=boxes_dir,
         slots=slots,
         entry=HOSTILE_ENTRY,
     )

@@ -2,7 +2,7 @@
 
 A file can cost its own upload a 400, and nobody else anything: a worker that crashes, hangs or talks nonsense is
 killed and replaced in the background. One job at a time per worker; the machine as a whole runs as many jobs as there
-are `slots`, however many server processes share them.
+are `slots`, however many server processes share them. Whose job is next, `turns` decides.
 """
 
 import asyncio
@@ -13,19 +13,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Never, Self
 
+from app.core.concurrency import finish
 from app.core.errors import ServiceBusy, ShuttingDown, Unavailable, UnreadableFile
 from app.core.logging import get_logger
 from app.core.machine_slots import MachineSlots
 from app.core.media_types import MIB
 from app.core.metrics import WorkerEnd, sandbox_load
+from app.core.os_errors import storage_error
 from app.core.processing.contract import Fault, Job, ProcessedFile, Refusal
 from app.core.processing.workers.answer_check import MAX_OUTPUT_BYTES, read_answer
+from app.core.processing.workers.confinement import gaps
 from app.core.processing.workers.job_record import record_job
 from app.core.processing.workers.outcome_errors import fault_error, lost_worker_error, refusal_error
+from app.core.processing.workers.turns import Turns, User
 from app.core.processing.workers.wire import Answer, WireError, encode_job
-from app.core.processing.workers.worker import WorkerArguments
+from app.core.processing.workers.worker import NEWEST_LANDLOCK, WorkerArguments
 from app.core.processing.workers.worker_pool import WorkerPool
 from app.core.processing.workers.worker_process import PROJECT_ROOT, WorkerLost, WorkerProcess
 
@@ -36,7 +40,7 @@ DEFAULT_ENTRY = "app.core.file_processing:process_file"
 _RETIRE_FROM_BYTES = 200 * MIB
 # Also bounds how long a worker that a file has taken over unnoticed could meddle with later files.
 _RETIRE_AFTER_JOBS = 1_000
-_MAX_TRIES = 3
+_MAX_TRIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,11 @@ class Sandbox:
 
     workers: processes of this pool.  queue_size: jobs that may wait for one; beyond that ServiceBusy.
     timeout_s, cpu_s: wall and CPU seconds of one job; nobody waits in the queue longer than `timeout_s` either.
-    memory_bytes: address space that a job may add.  writable_dir: the staging directory, exists; every Job lies in it.
+    memory_bytes: address space that a job may add.  boxes_dir: where each worker gets the directory that it is confined
+    to, made when missing; on the file system of the staged files.
     slots: shared with the other server processes of the machine; None when this is the only one.
     entry: `module:function` that turns a Job into a ProcessedFile, or raises InvalidUpload.
+    max_landlock: the newest version of Landlock to use; for tests of what holds on older kernels.
     """
 
     def __init__(
@@ -68,23 +74,26 @@ class Sandbox:
         timeout_s: float,
         cpu_s: float,
         memory_bytes: int,
-        writable_dir: Path,
+        boxes_dir: Path,
         slots: MachineSlots | None = None,
         entry: str = DEFAULT_ENTRY,
+        max_landlock: int = NEWEST_LANDLOCK,
     ) -> None:
         arguments = WorkerArguments(
             entry=entry,
             parent_pid=os.getpid(),
             project_root=str(PROJECT_ROOT),
-            writable_dir=str(writable_dir.absolute()),
+            source_dir="",  # the box of each worker is made with it
+            output_dir="",
             memory_bytes=memory_bytes,
             cpu_s=cpu_s,
             file_bytes=MAX_OUTPUT_BYTES,
             heavy_lock=str(slots.heavy_lock) if slots else None,
+            max_landlock=max_landlock,
         )
-        self._pool = WorkerPool(arguments, size=workers, queue_size=queue_size, on_change=self._measure)
-        self._queue_size, self._timeout_s, self._slots = queue_size, timeout_s, slots
-        self._waiting_for_slot = 0
+        self._pool = WorkerPool(arguments, size=workers, boxes_dir=boxes_dir.absolute(), on_change=self._measure)
+        self._turns = Turns(size=workers, queue_size=queue_size, slots=slots, on_hogged=self._pool.want_extra)
+        self._timeout_s = timeout_s
         self._jobs = 0
 
     @property
@@ -93,8 +102,8 @@ class Sandbox:
         pool = self._pool
         return SandboxStats(
             workers=len(pool.alive),
-            busy=max(0, pool.lent - self._waiting_for_slot),
-            queued=self._queued(),
+            busy=pool.lent,
+            queued=self._turns.waiting,
             jobs=self._jobs,
             ended=dict(pool.ended),
         )
@@ -103,6 +112,11 @@ class Sandbox:
     def pids(self) -> list[int]:
         """Process ids of the workers that are idle or busy."""
         return [worker.pid for worker in self._pool.alive]
+
+    @property
+    def gaps(self) -> Mapping[str, str]:
+        """The kernel's mechanisms that workers must not lack and are off here, with the reason; empty when all hold."""
+        return gaps(self._pool.confinement)
 
     async def start(self) -> None:
         """Start all workers side by side; returns when each can take a job.
@@ -115,6 +129,8 @@ class Sandbox:
 
     async def close(self) -> None:
         """Kill every worker; returns when no process and no pipe is left. Jobs and waiters get ShuttingDown."""
+        self._pool.is_closing = True
+        self._turns.close(ShuttingDown())
         await self._pool.close()
         self._measure()
 
@@ -127,46 +143,64 @@ class Sandbox:
     ) -> None:
         await self.close()
 
-    async def run(self, job: Job) -> ProcessedFile:
+    async def run(self, job: Job, *, user: User = None) -> ProcessedFile:
         """Process one staged file in a worker; its paths come back absolute.
 
-        Raises the InvalidUpload that the processor or a limit found; ServiceBusy when the queue is full or has not
-        moved for `timeout_s`; Unavailable while no worker can be started; StorageFull, StorageUnavailable when the
-        disk refuses an output; ShuttingDown. Once it returns or raises, also by cancellation, nothing writes into
-        `job.output_dir` any more.
+        user: whose file it is, so that one user's files do not hold up another's. A worker that is killed from outside,
+        or crashes, costs the file one more try. Raises the InvalidUpload that the processor or a limit found;
+        ServiceBusy when the queue is full or has not moved for `timeout_s`; Unavailable while no worker can be started;
+        StorageFull, StorageUnavailable when the disk refuses an output; ShuttingDown. Once it returns or raises, also
+        by cancellation, nothing writes into `job.output_dir` any more, nor into a file that came from there.
         """
         job = _with_absolute_paths(job)
         came = time.monotonic()
+        has_had_accident = False
         for _ in range(_MAX_TRIES):
-            async with self._worker() as worker:
+            async with self._worker(user) as worker:
                 try:
-                    answer = await self._ask(worker, job, came=came)
+                    return await self._run_on(worker, job, came=came, may_fail=has_had_accident)
                 except WorkerLost as lost:
                     if self._pool.is_closing:
                         raise ShuttingDown from lost
+                    if not lost.had_begun:
+                        continue
                     if lost.end is WorkerEnd.PREVIEW_LIMIT and job.options.draw_preview:
                         job = replace(job, options=replace(job.options, draw_preview=False))
-                    elif lost.had_begun:
-                        log.warning("sandbox.job_failed", reason=lost.end, media_type=job.media_type)
+                        continue
+                    log.warning("sandbox.job_failed", reason=lost.end, media_type=job.media_type,
+                                is_tried_again=lost.may_be_accident and not has_had_accident)  # fmt: skip
+                    if has_had_accident or not lost.may_be_accident:
                         raise lost_worker_error(lost.end) from lost
-                else:
-                    return _outcome(answer, job)
+                    has_had_accident = True
         raise Unavailable("The file could not be processed at the moment; try again shortly.")
 
-    async def _ask(self, worker: WorkerProcess, job: Job, *, came: float) -> Answer:
+    async def _run_on(self, worker: WorkerProcess, job: Job, *, came: float, may_fail: bool) -> ProcessedFile:
+        """One try; the box of the worker is as it was afterwards, or the worker is on its way out."""
+        try:
+            lent = worker.box.lend(job)
+        except OSError as exc:
+            return _refuse_box(worker, exc)
+        try:
+            return await self._ask(worker, lent, job, came=came, may_fail=may_fail)
+        finally:
+            await _tidy(worker)
+
+    async def _ask(self, worker: WorkerProcess, lent: Job, job: Job, *, came: float, may_fail: bool) -> ProcessedFile:
         began = time.monotonic()
         max_text_bytes = 4 * job.options.max_text_chars
         answer: Answer | None = None
         has_ended = True
         try:
-            body, text = await worker.ask(encode_job(job), max_text_bytes=max_text_bytes, timeout_s=self._timeout_s)
-            answer = read_answer(body, text, job=job)
+            body, text = await worker.ask(encode_job(lent), max_text_bytes=max_text_bytes, timeout_s=self._timeout_s)
+            answer = await _claimed(worker, read_answer(body, text, job=lent), job)
         except WireError as exc:
             worker.kill(WorkerEnd.CRASHED)
             log.warning("sandbox.answer_refused", pid=worker.pid, problem=str(exc), media_type=job.media_type)
             raise UnreadableFile("The file could not be read.") from exc
         except WorkerLost as lost:
-            has_ended = lost.had_begun  # otherwise another worker gets it
+            # Otherwise another worker gets it.
+            is_last = lost.end is not WorkerEnd.PREVIEW_LIMIT and (may_fail or not lost.may_be_accident)
+            has_ended = lost.had_begun and is_last
             raise
         except asyncio.CancelledError:
             has_ended = False
@@ -177,18 +211,20 @@ class Sandbox:
                 record_job(job, answer, waited_s=began - came, took_s=time.monotonic() - began)
         if answer.rss_bytes > _RETIRE_FROM_BYTES or worker.jobs_done >= _RETIRE_AFTER_JOBS:
             worker.kill(WorkerEnd.RETIRED)
-        return answer
+        return _outcome(answer, job)
 
     @asynccontextmanager
-    async def _worker(self) -> AsyncIterator[WorkerProcess]:
-        """A worker and a slot of the machine, for one job."""
+    async def _worker(self, user: User) -> AsyncIterator[WorkerProcess]:
+        """A worker and a turn, for one job."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                worker = await self._pool.take(others_waiting=self._waiting_for_slot)
+                turn = await self._turns.take(user)
                 try:
-                    slot = await self._take_slot()
+                    if turn.is_extra:
+                        self._pool.want_extra()
+                    worker = await self._pool.take()
                 except BaseException:
-                    self._pool.give_back(worker)
+                    self._turns.give_back(turn)
                     raise
         except TimeoutError as exc:
             raise ServiceBusy from exc
@@ -196,27 +232,9 @@ class Sandbox:
         try:
             yield worker
         finally:
-            if self._slots is not None and slot is not None:
-                self._slots.release(slot)
             self._pool.give_back(worker)
+            self._turns.give_back(turn)
             self._measure()
-
-    async def _take_slot(self) -> int | None:
-        if self._slots is None:
-            return None
-        slot = self._slots.try_acquire()
-        if slot is not None:
-            return slot
-        if self._queued() >= self._queue_size:
-            raise ServiceBusy
-        self._waiting_for_slot += 1
-        try:
-            return await self._slots.acquire()
-        finally:
-            self._waiting_for_slot -= 1
-
-    def _queued(self) -> int:
-        return self._pool.waiting + self._waiting_for_slot
 
     def _measure(self) -> None:
         stats = self.stats
@@ -226,6 +244,45 @@ class Sandbox:
 def _with_absolute_paths(job: Job) -> Job:
     # Workers live in `/`, and the paths they answer are compared with the ones they were given.
     return replace(job, source=str(Path(job.source).absolute()), output_dir=str(Path(job.output_dir).absolute()))
+
+
+async def _claimed(worker: WorkerProcess, answer: Answer, job: Job) -> Answer:
+    """`answer` with its files out of the worker's reach. Raises WireError; WorkerLost when its box has gone with it."""
+    made = answer.outcome
+    if not isinstance(made, ProcessedFile):
+        return answer
+    try:
+        if worker.box.copies:
+            # Not left half way: nothing may write into the upload's directory once it is being removed.
+            return replace(answer, outcome=await finish(asyncio.to_thread(worker.box.claim, made, job)))
+        return replace(answer, outcome=worker.box.claim(made, job))
+    except WireError as exc:
+        if worker.returncode is not None:
+            raise WorkerLost(WorkerEnd.CRASHED, had_begun=True, may_be_accident=True) from exc
+        raise
+    except OSError as exc:
+        raise storage_error(exc) from exc
+
+
+async def _tidy(worker: WorkerProcess) -> None:
+    """Leave nothing of this job to the next one; the box of a worker that has ended goes with it."""
+    if worker.end is not None or worker.returncode is not None:
+        return
+    try:
+        worker.box.take_back()
+        if worker.box.has_leftovers():
+            await finish(asyncio.to_thread(worker.box.remove_leftovers))
+    except OSError as exc:
+        log.warning("sandbox.box_not_emptied", pid=worker.pid, cause=repr(exc))
+        worker.kill(WorkerEnd.RETIRED)
+
+
+def _refuse_box(worker: WorkerProcess, exc: OSError) -> Never:
+    """A box that takes no file: it vanished with all of staging, and a new worker makes a new one; or a full disk."""
+    worker.kill(WorkerEnd.RETIRED)
+    if isinstance(exc, FileNotFoundError):
+        raise WorkerLost(WorkerEnd.RETIRED, had_begun=False) from exc
+    raise storage_error(exc) from exc
 
 
 def _outcome(answer: Answer, job: Job) -> ProcessedFile:

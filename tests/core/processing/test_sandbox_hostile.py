@@ -4,25 +4,32 @@ import asyncio
 import json
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from app.core.errors import FileTooComplex, UnreadableFile
+from app.core.media_types import MIB
 from app.core.metrics import WorkerEnd
 from app.core.processing.contract import JsonObject, JsonValue, ProcessedFile, Rendition, Waveform
+from app.core.processing.workers import worker_box
 from app.core.processing.workers.answer_check import read_answer
 from app.core.processing.workers.wire import HEADER, Answer, WireError, encode_answer
 from tests.fixtures.sandboxes import JobMaker, SandboxMaker, until
 
 
 @pytest.mark.parametrize(
-    "function",
-    ["segfault", "abort", "leave", "garbage", "half_a_frame", "closed_pipe", "endless_answer", "escaped_path"],
+    ("function", "tries"),
+    [
+        # What a signal ended may have been an accident: once.
+        *(("segfault", 2), ("abort", 2)),
+        *((name, 1) for name in ("leave", "garbage", "half_a_frame", "closed_pipe", "endless_answer", "escaped_path")),
+        *(("kept_descriptor", 1), ("kept_mapping", 1), ("lying_rendition", 1)),
+    ],
 )
 async def test_a_worker_that_crashes_or_lies_is_replaced(
-    open_sandbox: SandboxMaker, job_named: JobMaker, function: str
+    open_sandbox: SandboxMaker, job_named: JobMaker, function: str, tries: int
 ) -> None:
     async with open_sandbox() as sandbox:
         old = sandbox.pids
@@ -31,7 +38,34 @@ async def test_a_worker_that_crashes_or_lies_is_replaced(
         assert str(caught.value) == "The file could not be read."
         await sandbox.run(job_named("plain"))
         assert sandbox.pids != old
-        assert sandbox.stats.ended == {WorkerEnd.CRASHED: 1}
+        assert sandbox.stats.ended == {WorkerEnd.CRASHED: tries}
+
+
+async def test_an_output_never_takes_the_place_of_the_upload(
+    open_sandbox: SandboxMaker, job_named: JobMaker, staging: Path
+) -> None:
+    async with open_sandbox() as sandbox:
+        with pytest.raises(UnreadableFile):
+            # As in the service, where both lie in one directory.
+            await sandbox.run(replace(job_named("output_named_like_the_upload"), output_dir=str(staging)))
+    assert (staging / "incoming").read_bytes() == b"the upload"
+
+
+@pytest.mark.parametrize("function", ["many_files", "many_bytes"])
+async def test_what_a_job_writes_is_bounded_in_sum(
+    open_sandbox: SandboxMaker, job_named: JobMaker, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_box, "MAX_JOB_BYTES", 40 * MIB)
+    async with open_sandbox() as sandbox:
+        with pytest.raises(FileTooComplex, match="too large a result"):
+            await sandbox.run(job_named(function))
+        await until(lambda: sandbox.stats.ended == {WorkerEnd.OUTPUT_LIMIT: 1})
+
+
+async def test_threads_are_bounded(open_sandbox: SandboxMaker, job_named: JobMaker) -> None:
+    async with open_sandbox(memory_bytes=1 << 30) as sandbox:
+        with pytest.raises(UnreadableFile):
+            await sandbox.run(job_named("many_threads"))
 
 
 @pytest.mark.parametrize("function", ["loop_in_c", "sleep"])

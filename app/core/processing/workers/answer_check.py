@@ -4,7 +4,7 @@ import math
 import os
 import stat
 
-from app.core.media_types import MIB, by_mime_type
+from app.core.media_types import MIB, by_mime_type, extension_of
 from app.core.processing.contract import Fault, Job, JsonValue, ProcessedFile, Refusal, Rendition, Waveform
 from app.core.processing.workers.wire import (
     MAX_JSON_BYTES,
@@ -121,6 +121,8 @@ def _read_rendition(fields: _Fields | None, job: Job) -> Rendition | None:
     if mime_type not in _RENDITION_TYPES:
         raise WireError("a rendition is not a raster image")
     path = _read_path(fields, "path", job)
+    if extension_of(path) not in by_mime_type(mime_type).extensions:
+        raise WireError("MIME type and extension of a rendition disagree")
     return Rendition(
         path=path, mime_type=mime_type, width_px=fields.size("width_px"), height_px=fields.size("height_px")
     )

@@ -1,11 +1,12 @@
 """Takes from a worker process what it does not need before it sees a hostile file: limits, capabilities, files, calls.
 
 Limits always hold. The rest is best effort, because a kernel may be old or a container may forbid it; what could not
-be had is reported to the server, which logs it. A server that runs as root keeps its user id here on purpose: staged
-files are the server's, another user could not read them. Instead every capability goes except the one that reaches
-files of other owners, and Landlock bounds that one to the staging directory.
+be had is reported to the server, which says so (`gaps`). A server that runs as root keeps its user id here on purpose:
+staged files are the server's, another user could not read them. Instead every capability goes except the one that reads
+files of other owners, and Landlock bounds that one to what a worker may read.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -13,30 +14,41 @@ import resource
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from app.core.processing.workers.landlock import restrict_files
 from app.core.processing.workers.seccomp import install_filter
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 1, 4, 24, 38
-_CAP_DAC_OVERRIDE = 1
+_CAP_DAC_READ_SEARCH = 2
 _CAPABILITY_VERSION_3 = 0x20080522
 _SIGKILL = 9
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 _MAX_OPEN_FILES = 64
+_MORE_THREADS = 2_048
 _NICENESS = 10
 _OOM_SCORE = 800
 
 
+LANDLOCK, SECCOMP = "landlock", "seccomp"
+MECHANISMS: Final = (LANDLOCK, SECCOMP)
+"""Without one of these a worker that a file has taken over could reach what the server can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one worker may use. cpu_s per job; memory_bytes on top of what it has after its imports."""
+    """What one worker may use. cpu_s per job; memory_bytes on top of what it has after its imports.
+
+    max_landlock: the newest version of Landlock to use; the tests act as if the kernel were older.
+    """
 
     memory_bytes: int
     cpu_s: float
     file_bytes: int
     writable: Path
     readable: tuple[Path, ...]
+    max_landlock: int
 
 
 class _CapabilityHeader(ctypes.Structure):
@@ -90,10 +102,15 @@ def confine(libc: ctypes.CDLL, bounds: Bounds) -> Mapping[str, str]:
         ("no_new_privileges", lambda: _prctl(libc, _PR_SET_NO_NEW_PRIVS, 1)),
         ("not_dumpable", lambda: _prctl(libc, _PR_SET_DUMPABLE, 0)),
         ("capabilities", lambda: _drop_capabilities(libc)),
-        ("landlock", lambda: restrict_files(libc, readable=bounds.readable, writable=bounds.writable)),
-        ("seccomp", lambda: install_filter(libc)),
+        (LANDLOCK, lambda: _restrict_files(libc, bounds)),
+        (SECCOMP, lambda: install_filter(libc)),
     )
     return {name: _try(step) for name, step in steps}
+
+
+def gaps(report: Mapping[str, str]) -> Mapping[str, str]:
+    """What `confine` reports of the mechanisms that a worker must not lack, where they are off; empty when all hold."""
+    return {name: report.get(name, "off") for name in MECHANISMS if report.get(name, "off").startswith("off")}
 
 
 def arm_cpu_limit(cpu_s: float) -> None:
@@ -111,10 +128,36 @@ def _limit(bounds: Bounds) -> None:
         (resource.RLIMIT_FSIZE, bounds.file_bytes),
         (resource.RLIMIT_NOFILE, _MAX_OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
+        *_thread_limit(),
     ):
         _, hard = resource.getrlimit(what)
         limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(what, (limit, limit))
+
+
+def _thread_limit() -> Sequence[tuple[int, int]]:
+    """So that a worker cannot use up the processes of the machine or container; the server counts more closely.
+
+    The kernel counts all threads of a user together (setrlimit(2)): those that run now must not be in the way, nor
+    those that the service may start later. Root is not limited so.
+    """
+    if os.geteuid() == 0:
+        return ()
+    return ((resource.RLIMIT_NPROC, _threads_of_user() + _MORE_THREADS),)
+
+
+def _threads_of_user() -> int:
+    total = 0
+    for process in os.scandir("/proc"):
+        # A process may end while we look at it.
+        with contextlib.suppress(OSError):
+            if process.name.isdigit() and process.stat().st_uid == os.geteuid():
+                total += int(Path(process.path, "stat").read_text().rpartition(")")[2].split()[17])
+    return total
+
+
+def _restrict_files(libc: ctypes.CDLL, bounds: Bounds) -> str:
+    return restrict_files(libc, readable=bounds.readable, writable=bounds.writable, max_version=bounds.max_landlock)
 
 
 def _step_back() -> str:
@@ -132,7 +175,7 @@ def _drop_capabilities(libc: ctypes.CDLL) -> str:
         libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
     header, sets = _CapabilityHeader(_CAPABILITY_VERSION_3, 0), (_CapabilitySets * 2)()
     libc.capget(ctypes.byref(header), sets)
-    kept = sets[0].permitted & (1 << _CAP_DAC_OVERRIDE)
+    kept = sets[0].permitted & (1 << _CAP_DAC_READ_SEARCH)
     sets[0] = _CapabilitySets(kept, kept, 0)
     sets[1] = _CapabilitySets(0, 0, 0)
     _checked(libc.capset(ctypes.byref(header), sets))

@@ -1,13 +1,14 @@
 """The files that a worker may reach: a Landlock domain, which the process cannot leave. Imports nothing of ours.
 
-Read-only: the interpreter, the shared libraries, fonts and a few tables of the system. Read and write: one directory.
-Nothing else can be opened, listed or changed, no TCP port used, no process outside signalled. Symbolic links and
-device files cannot be made even in the writable directory.
+Read-only: the interpreter, the shared libraries, fonts, a few tables of the system, and where a job's file lies. In one
+directory files can be made and written, but not removed, so that the server sees all that a job has written. Nothing
+else can be opened, listed or changed, no TCP port used, no process outside signalled.
 Source: landlock(7); <linux/landlock.h>. What the running kernel does not know yet is left out.
 """
 
 import contextlib
 import ctypes
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,9 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every 
 _ASK_VERSION, _RULE_PATH_BENEATH = 1, 1
 
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
-_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
-_TRUNCATE = 1 << 14
+_MAKE_REG, _TRUNCATE = 1 << 8, 1 << 14
 _READ = _READ_FILE | _READ_DIR
-_CHANGE = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _TRUNCATE
+_CHANGE = _READ | _WRITE_FILE | _MAKE_REG | _TRUNCATE
 _ON_FILES = _READ_FILE | _WRITE_FILE | _TRUNCATE
 _NETWORK, _SCOPES = 0b11, 0b11  # bind and connect TCP; abstract UNIX sockets and signals
 
@@ -38,14 +38,18 @@ class _PathBeneath(ctypes.Structure):
     _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
 
 
-def restrict_files(libc: ctypes.CDLL, *, readable: Sequence[Path], writable: Path) -> str:
+def restrict_files(libc: ctypes.CDLL, *, readable: Sequence[Path], writable: Path, max_version: int) -> str:
     """Put this thread, and every thread it starts, into the domain for good; needs PR_SET_NO_NEW_PRIVS.
 
-    Returns "abi N". Raises OSError when the kernel has no Landlock or `writable` cannot be opened.
+    max_version: use no more than an older kernel has; 0 acts as if there were no Landlock.  Returns "abi N". Raises
+    OSError when the kernel has no Landlock or `writable` cannot be opened.
     """
     version: int = libc.syscall(_CREATE_RULESET, None, 0, _ASK_VERSION)
     if version < 0:
         raise OSError(ctypes.get_errno(), "landlock")
+    version = min(version, max_version)
+    if version == 0:
+        raise OSError(errno.ENOSYS, "landlock")
     handled = _handled_access(version)
     attributes = _Ruleset(handled, _NETWORK if version >= 4 else 0, _SCOPES if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8

@@ -10,6 +10,7 @@ from app.core.processing.contract import Fault, Refusal
 _COULD_NOT_BE_READ = "The file could not be read."
 _TOO_LONG = "Reading this file takes too long."
 _TOO_MUCH_MEMORY = "Reading this file needs too much memory."
+_TOO_LARGE = "Processing this file makes too large a result."
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_STORAGE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ENXIO, errno.ENODEV, errno.ESTALE})
@@ -39,7 +40,7 @@ def fault_error(fault: Fault) -> ServiceError:
     if fault.errno == errno.ENOMEM:
         return FileTooComplex(_TOO_MUCH_MEMORY)
     if fault.errno == errno.EFBIG:
-        return FileTooComplex("Processing this file makes too large a result.")
+        return FileTooComplex(_TOO_LARGE)
     return UnreadableFile(_COULD_NOT_BE_READ)
 
 
@@ -50,6 +51,8 @@ def lost_worker_error(end: WorkerEnd) -> InvalidUpload:
             return FileTooComplex(_TOO_LONG)
         case WorkerEnd.MEMORY_LIMIT:
             return FileTooComplex(_TOO_MUCH_MEMORY)
+        case WorkerEnd.OUTPUT_LIMIT:
+            return FileTooComplex(_TOO_LARGE)
         case _:
             return UnreadableFile(_COULD_NOT_BE_READ)
 

@@ -49,6 +49,8 @@ _BUSY_BYTES = 160 * MIB
 """What it may keep from one job to the next: a photograph of 12 MP needs 50 MiB, and every page that is given back must
 be zeroed by the kernel when the next one comes."""
 _REST_AFTER_S = 0.25
+NEWEST_LANDLOCK = 1_000
+"""Whatever the kernel has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +61,17 @@ class WorkerArguments:
     """`module:function` that turns a Job into a ProcessedFile; the tests put hostile ones here."""
     parent_pid: int
     project_root: str
-    writable_dir: str
+    source_dir: str
+    """Where the server puts a job's file; read only."""
+    output_dir: str
+    """Where what is made of it goes."""
     memory_bytes: int
     cpu_s: float
     file_bytes: int
     heavy_lock: str | None = None
     """A file that all workers of the machine share, see `heavy_work`."""
+    max_landlock: int = NEWEST_LANDLOCK
+    """The tests act as if the kernel were older."""
 
     def bounds(self) -> Bounds:
         """Read-only: where the interpreter, its packages and our code are; not the project root, `.env` is there."""
@@ -73,9 +80,13 @@ class WorkerArguments:
             memory_bytes=self.memory_bytes,
             cpu_s=self.cpu_s,
             file_bytes=self.file_bytes,
-            writable=Path(self.writable_dir),
+            writable=Path(self.output_dir),
             # An interpreter of the distribution has /usr as its prefix, which `landlock` allows in narrower parts.
-            readable=tuple(Path(path) for path in dict.fromkeys(code) if path not in ("/", "/usr", "/usr/local")),
+            readable=(
+                Path(self.source_dir),
+                *(Path(path) for path in dict.fromkeys(code) if path not in ("/", "/usr", "/usr/local")),
+            ),
+            max_landlock=self.max_landlock,
         )
 
 

@@ -1,47 +1,63 @@
-"""Keeps a fixed number of workers alive and lends them out, first come, first served; knows nothing of files.
+"""Keeps a number of workers alive and lends them out, first come, first served; knows nothing of files.
 
 Each worker has a keeper: a task that starts it, waits for its end, whatever ended it, and starts the next. So a killed
-worker needs no handling where it was killed, and one that dies idle is replaced like any other.
+worker needs no handling where it was killed, and one that dies idle is replaced like any other. One more worker comes
+when it is wanted and goes when it has been idle for long.
 """
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
-from app.core.errors import ServiceBusy, ShuttingDown, Unavailable
+from app.core.concurrency import finish
+from app.core.errors import ShuttingDown, Unavailable
 from app.core.logging import get_logger
 from app.core.metrics import WorkerEnd, worker_ended
 from app.core.processing.workers.worker import WorkerArguments
+from app.core.processing.workers.worker_box import WorkerBox
 from app.core.processing.workers.worker_process import WorkerProcess, WorkerStartError
 
 log = get_logger(__name__)
 
 _BACKOFF_S = (0.0, 0.2, 1.0, 5.0, 15.0)
 _STABLE_AFTER_S = 2.0
+_EXTRA_LIVES_S = 300.0
+_WATCH_EVERY_S = 0.2
+_IDLE_WATCHED_EVERY = 10
 
 
 class WorkerPool:
-    """`size` workers started with `arguments`; at most `queue_size` callers of `take` wait for one.
+    """`size` workers started with `arguments`, each with a box of its own under `boxes_dir`.
 
     on_change: called when a worker has come or gone, also while nobody asks for one.
     """
 
     def __init__(
-        self, arguments: WorkerArguments, *, size: int, queue_size: int, on_change: Callable[[], None]
+        self,
+        arguments: WorkerArguments,
+        *,
+        size: int,
+        boxes_dir: Path,
+        on_change: Callable[[], None],
     ) -> None:
-        self._arguments, self._size, self._queue_size = arguments, size, queue_size
+        self._arguments, self._size, self._boxes_dir = arguments, size, boxes_dir
         self._on_change = on_change
+        self._extra: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
         self._keepers: list[asyncio.Task[None]] = []
         self._alive: set[WorkerProcess] = set()
         self._idle: list[WorkerProcess] = []
         self._waiters: deque[asyncio.Future[WorkerProcess]] = deque()
         self._failed_starts = 0
-        self._has_reported = False
         self.is_closing = False
+        self.confinement: Mapping[str, str] = {}
+        """What the newest worker reported, see `confinement.confine`."""
         self.ended: Counter[str] = Counter()
         """Workers that ended, by WorkerEnd; a shutdown does not count."""
 
@@ -49,11 +65,6 @@ class WorkerPool:
     def alive(self) -> list[WorkerProcess]:
         """The workers that are idle or lent out."""
         return list(self._alive)
-
-    @property
-    def waiting(self) -> int:
-        """Callers that wait in `take`."""
-        return len(self._waiters)
 
     @property
     def lent(self) -> int:
@@ -64,6 +75,7 @@ class WorkerPool:
         """Start all workers side by side; returns when each is ready. Raises Unavailable, the cause is in the log."""
         starts = [asyncio.get_running_loop().create_future() for _ in range(self._size)]
         self._keepers = [asyncio.create_task(self._keep(started), name="sandbox-keeper") for started in starts]
+        self._watcher = asyncio.create_task(self._watch(), name="sandbox-watcher")
         try:
             await asyncio.gather(*starts)
         except BaseException:
@@ -74,16 +86,21 @@ class WorkerPool:
         """Kill every worker; returns when no process and no pipe is left. Waiting callers get ShuttingDown."""
         self.is_closing = True
         self._refuse_waiters()
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        tasks = [*self._keepers, *(task for task in (self._extra, self._watcher) if task is not None)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._keepers.clear()
 
-    async def take(self, *, others_waiting: int = 0) -> WorkerProcess:
+    def want_extra(self) -> None:
+        """Have one worker more for the next minutes; it is there in about a second."""
+        if not self.is_closing and (self._extra is None or self._extra.done()):
+            self._extra = asyncio.create_task(self._keep_extra(), name="sandbox-extra")
+
+    async def take(self) -> WorkerProcess:
         """A worker, at once or after waiting; pass it to `give_back` in any case.
 
-        others_waiting: jobs that wait elsewhere, counted against the queue. Raises ServiceBusy when the queue is full,
-        Unavailable while no worker can be started, ShuttingDown.
+        Raises Unavailable while no worker can be started, ShuttingDown.
         """
         while self._idle:
             # The one used last has the warmest caches.
@@ -92,8 +109,6 @@ class WorkerPool:
                 return worker
         if (refusal := self._refusal()) is not None:
             raise refusal
-        if len(self._waiters) + others_waiting >= self._queue_size:
-            raise ServiceBusy
         waiter: asyncio.Future[WorkerProcess] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         try:
@@ -134,27 +149,57 @@ class WorkerPool:
                 if self._refusal() is not None:
                     self._refuse_waiters()
 
-    async def _live(self, started: asyncio.Future[None]) -> bool:
-        """One worker's life; True when it did some work or lasted."""
+    async def _keep_extra(self) -> None:
+        """The extra worker, which nobody replaces."""
+        with contextlib.suppress(WorkerStartError):  # as long as it does not start, things are as they were
+            await self._live(asyncio.get_running_loop().create_future(), idle_s=_EXTRA_LIVES_S)
+
+    async def _live(self, started: asyncio.Future[None], *, idle_s: float | None = None) -> bool:
+        """One worker's life; True when it did some work or lasted. It ends when it is found idle every `idle_s`."""
         began = time.monotonic()
-        worker, report = await WorkerProcess.start(replace(self._arguments, parent_pid=os.getpid()))
-        ready = time.monotonic()
+        box = await self._make_box()
         try:
-            log.info("sandbox.worker_started", pid=worker.pid, took_s=round(ready - began, 3))
-            self._report_confinement(report)
+            worker, report = await WorkerProcess.start(replace(self._arguments, parent_pid=os.getpid()), box)
+            try:
+                return await self._serve(worker, report, started, began=began, idle_s=idle_s)
+            finally:
+                await worker.close(WorkerEnd.RETIRED)  # does nothing unless this keeper was cancelled
+        finally:
+            await finish(asyncio.to_thread(box.remove))
+
+    async def _make_box(self) -> WorkerBox:
+        try:
+            return await asyncio.to_thread(WorkerBox.make, self._boxes_dir)
+        except OSError as exc:
+            raise WorkerStartError(repr(exc)) from exc
+
+    async def _serve(
+        self,
+        worker: WorkerProcess,
+        report: Mapping[str, str],
+        started: asyncio.Future[None],
+        *,
+        began: float,
+        idle_s: float | None,
+    ) -> bool:
+        ready = time.monotonic()
+        log.info("sandbox.worker_started", pid=worker.pid, took_s=round(ready - began, 3))
+        self.confinement = report
+        try:
             self._failed_starts = 0
             self._alive.add(worker)
             self.give_back(worker)
             self._on_change()
             if not started.done():
                 started.set_result(None)
-            await worker.wait_closed()
+            while not await worker.has_closed_within(idle_s):
+                if worker in self._idle:
+                    worker.kill(WorkerEnd.RETIRED)
         finally:
             self._alive.discard(worker)
             with contextlib.suppress(ValueError):
                 self._idle.remove(worker)
             self._on_change()
-            await worker.close(WorkerEnd.RETIRED)  # does nothing unless this keeper was cancelled
         self._note_end(worker)
         return worker.end is not WorkerEnd.CRASHED or worker.jobs_done > 0 or time.monotonic() - ready > _STABLE_AFTER_S
 
@@ -169,10 +214,17 @@ class WorkerPool:
             log.warning("sandbox.worker_killed", pid=worker.pid, reason=end, returncode=worker.returncode,
                         jobs=worker.jobs_done, stderr=stderr)  # fmt: skip
 
-    def _report_confinement(self, report: Mapping[str, str]) -> None:
-        if not self._has_reported:
-            self._has_reported = True
-            log.debug("sandbox.confinement", **report)
+    async def _watch(self) -> None:
+        """End workers that take more of the machine than a job may; idle ones, which do nothing, are seldom looked at.
+
+        Their boxes hold a few names at most, or are found full, so a look costs some 20 microseconds.
+        """
+        for round_number in itertools.count():
+            await asyncio.sleep(_WATCH_EVERY_S)
+            for worker in self.alive:
+                is_looked_at = worker not in self._idle or round_number % _IDLE_WATCHED_EVERY == 0
+                if is_looked_at and (end := worker.excess()) is not None:
+                    worker.kill(end)
 
     def _refusal(self) -> ShuttingDown | Unavailable | None:
         """Why nobody should wait for a worker now."""

@@ -7,35 +7,50 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Self, cast
+from typing import Final, Self, cast
 
 from app.core.metrics import WorkerEnd
 from app.core.processing import previews
 from app.core.processing.workers.wire import Frame, FrameReader, WireError, decode_object
 from app.core.processing.workers.worker import WorkerArguments
+from app.core.processing.workers.worker_box import WorkerBox
 
 PROJECT_ROOT = Path(__file__).resolve().parents[4]
 
 # The arguments reach the child as text, never as code.
-_BOOT = "import sys; sys.path.insert(0, sys.argv[2]); from app.core.processing.workers.worker import main; main()"
+# Everything beyond the standard streams is closed before anything of ours is loaded: uvloop passes on what is marked
+# as inheritable, whatever `close_fds` says.
+_BOOT = (
+    "import os, sys; os.closerange(3, os.sysconf('SC_OPEN_MAX')); sys.path.insert(0, sys.argv[2]); "
+    "from app.core.processing.workers.worker import main; main()"
+)
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 _START_TIMEOUT_S = 60.0
 _NATURAL_DEATH_S = 0.5
 _CANCEL_GRACE_S = 0.25
 _STDERR_BURST_BYTES, _STDERR_PAUSE_S, _STDERR_KEPT_BYTES = 64 * 1024, 0.1, 2_000
 _DRAIN_S = 0.05
+_MAX_THREADS = 512
 _IN, _OUT, _ERR = 0, 1, 2
 
 
-class WorkerLost(Exception):
-    """The worker is gone: why, and whether the job it had been given had begun."""
+_LIMITS_OF_JOBS: Final = frozenset({WorkerEnd.CPU_LIMIT, WorkerEnd.PREVIEW_LIMIT})
 
-    def __init__(self, end: WorkerEnd, *, had_begun: bool) -> None:
+
+class WorkerLost(Exception):
+    """The worker is gone: why, and whether the job it had been given had begun.
+
+    may_be_accident: a signal that we did not send and no limit of the job's ended it. An operator or the kernel may
+    have, or what an earlier file left in its memory.
+    """
+
+    def __init__(self, end: WorkerEnd, *, had_begun: bool, may_be_accident: bool = False) -> None:
         super().__init__(end)
         self.end = end
         self.had_begun = had_begun
+        self.may_be_accident = may_be_accident
 
 
 class WorkerStartError(Exception):
@@ -49,10 +64,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     an answer costs no task switch beyond the one that wakes its reader.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, box: WorkerBox) -> None:
         loop = asyncio.get_running_loop()
+        self.box = box
         self.jobs_done = 0
         self.end: WorkerEnd | None = None
+        self._may_be_accident = False
         self.stderr_tail = b""
         self._closed: asyncio.Future[None] = loop.create_future()
         self._transport: asyncio.SubprocessTransport | None = None
@@ -62,12 +79,13 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._stderr_bytes = 0
 
     @classmethod
-    async def start(cls, arguments: WorkerArguments) -> tuple[Self, Mapping[str, str]]:
-        """A worker that has its imports done and is confined, and what it reports about its confinement.
+    async def start(cls, arguments: WorkerArguments, box: WorkerBox) -> tuple[Self, Mapping[str, str]]:
+        """A worker that has its imports done and is confined to `box`, and what it reports about its confinement.
 
         Call it on the loop's own thread, see `confinement.die_with_parent`. Raises WorkerStartError.
         """
-        worker = cls()
+        worker = cls(box)
+        arguments = replace(arguments, source_dir=str(box.source_dir), output_dir=str(box.output_dir))
         command = (sys.executable, "-I", "-c", _BOOT, json.dumps(asdict(arguments)), arguments.project_root)
         try:
             await asyncio.get_running_loop().subprocess_exec(
@@ -97,6 +115,16 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """Whether it can take a job now."""
         return self.end is None and self.returncode is None and self._frame is None
 
+    def excess(self) -> WorkerEnd | None:
+        """Why it must end now: more files than a job may make, or more threads than a library would start."""
+        try:
+            if self.box.is_full():
+                return WorkerEnd.OUTPUT_LIMIT
+            threads = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[17])
+        except (OSError, IndexError):
+            return None  # it is ending
+        return WorkerEnd.CRASHED if threads > _MAX_THREADS else None
+
     async def ask(self, request: bytes, *, max_text_bytes: int, timeout_s: float) -> Frame:
         """Send the frame `request`; returns the JSON and the text of the answer, both still hostile.
 
@@ -114,9 +142,10 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self.jobs_done += 1
         return frame
 
-    async def wait_closed(self) -> None:
-        """Return when the process has ended and its pipes are closed."""
-        await asyncio.shield(self._closed)
+    async def has_closed_within(self, timeout_s: float | None) -> bool:
+        """Wait until the process has ended and its pipes are closed; False when it has not after `timeout_s`."""
+        done, _ = await asyncio.wait({self._closed}, timeout=timeout_s)
+        return bool(done)
 
     def kill(self, end: WorkerEnd) -> None:
         """SIGKILL to the whole process group; `end` is remembered unless there was an earlier reason."""
@@ -170,6 +199,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         was_killed = self.end is not None
         if self.end is None:
             self.end = _natural_end(self.returncode, is_busy=self._frame is not None and self._reader.has_begun)
+            self._may_be_accident = (self.returncode or 0) < 0 and self.end not in _LIMITS_OF_JOBS
         # What it wrote last may still be on its way; a pipe that a descendant keeps open must not hold us up.
         delay_s = 0.0 if was_killed or self._is_mute else _DRAIN_S
         asyncio.get_running_loop().call_later(delay_s, self._transport.close)
@@ -198,7 +228,11 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             # A worker that closed its pipe is dying, or pretends to: its exit status says why, if it comes soon.
             await asyncio.wait({self._closed}, timeout=_NATURAL_DEATH_S)
             await self.close(WorkerEnd.CRASHED)
-            raise WorkerLost(self.end or WorkerEnd.CRASHED, had_begun=self._reader.has_begun)
+            raise WorkerLost(
+                self.end or WorkerEnd.CRASHED,
+                had_begun=self._reader.has_begun,
+                may_be_accident=self._may_be_accident,
+            )
         self._frame = None
         return frame
 
@@ -254,5 +288,5 @@ def _natural_end(returncode: int | None, *, is_busy: bool) -> WorkerEnd:
     if returncode == -previews.OVERSPENT:
         return WorkerEnd.PREVIEW_LIMIT
     if returncode == -signal.SIGKILL and is_busy:
-        return WorkerEnd.MEMORY_LIMIT  # nobody but the kernel's OOM killer sends it
+        return WorkerEnd.MEMORY_LIMIT  # the kernel's OOM killer sends it, hardly anybody else
     return WorkerEnd.CRASHED
