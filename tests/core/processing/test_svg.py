@@ -368,6 +368,51 @@ def test_a_drawing_that_took_too_long_is_stored_without_a_thumbnail(tmp_path: Pa
     assert (stored.width_px, stored.properties["format"]) == (40, "SVG")
 
 
+XHTML = 'xmlns="http://www.w3.org/1999/xhtml"'
+GREEN, BLUE = '<rect width="40" height="20" fill="lime"/>', '<rect width="40" height="20" fill="blue"/>'
+HTML = f'<foreignObject width="40" height="20"><div {XHTML}>word</div></foreignObject>'
+EXTENSIBLE = 'requiredFeatures="http://www.w3.org/TR/SVG11/feature#Extensibility"'
+
+
+@pytest.mark.parametrize(
+    ("branches", "color"),
+    [
+        (HTML + GREEN + BLUE, (0, 255, 0)),
+        (f"<g {EXTENSIBLE}>{GREEN}</g>{BLUE}", (0, 255, 0)),
+        (f"<g {EXTENSIBLE}/>{BLUE}", (255, 0, 0)),
+        (f'<g requiredExtensions="http://example.org/x">{GREEN}</g>{BLUE}', (0, 0, 255)),
+        (f'<g systemLanguage="">{GREEN}</g>{BLUE}', (0, 0, 255)),
+        (f'<g systemLanguage="zu">{GREEN}</g><g systemLanguage="en-GB, en">{BLUE}</g>', (0, 0, 255)),
+        (f'<g systemLanguage="zu">{GREEN}</g>{BLUE}', (0, 0, 255)),
+        (f"<i {XHTML}>x</i>{GREEN}{BLUE}", (0, 255, 0)),
+    ],
+)
+def test_a_switch_shows_the_branch_that_it_should(branches: str, color: tuple[int, int, int], tmp_path: Path) -> None:
+    outcome = process(files.svg(f"{RED_BOX}<switch>{branches}</switch>"), tmp_path)
+    assert near(outcome.small, (0.95, 0.95), color)
+
+
+@pytest.mark.parametrize("around", ["{}", "<switch>{}</switch>", "<g>{}</g>"])
+def test_html_labels_stay_as_text_in_their_place(around: str, tmp_path: Path) -> None:
+    label = (
+        f'<foreignObject x="10" y="2" width="20" height="16"><div {XHTML} style="font-size:3px;color:#00f">'
+        "<style>p{}</style><p>Sta<b>rt</b></p>second\nline<script>alert(1)</script></div></foreignObject>"
+    )
+    outcome = process(files.svg(around.format(label)), tmp_path)
+    assert outcome.file.properties["removed_elements"] == ["foreignObject"]
+    assert b">Start</tspan>" in outcome.main
+    assert b">second line</tspan>" in outcome.main
+    assert b"alert" not in outcome.main
+    assert b"p{}" not in outcome.main
+    middle, edge = outcome.small.crop((75, 15, 225, 135)), outcome.small.crop((0, 0, 40, 150))
+    assert middle.convert("RGB").getextrema()[0][0] < 100
+    assert edge.convert("RGB").getextrema()[0][0] > 200
+
+
+def test_a_drawing_without_html_says_nothing_of_removals(tmp_path: Path) -> None:
+    assert "removed_elements" not in process(files.svg(RED_BOX), tmp_path).file.properties
+
+
 def test_a_drawing_that_copies_itself_is_no_endless_loop(tmp_path: Path) -> None:
     assert process(files.svg('<g id="a"><use href="#a"/></g>' + RED_BOX), tmp_path).small.size == (300, 150)
 

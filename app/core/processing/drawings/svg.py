@@ -24,6 +24,7 @@ from app.core.processing.contract import Job, JsonObject, ProcessedFile, Process
 from app.core.processing.documents import safe_xml
 from app.core.processing.drawings import (
     svg_filters,
+    svg_labels,
     svg_pictures,
     svg_references,
     svg_size,
@@ -61,17 +62,21 @@ register_namespace("", _NAMESPACE)
 def process(job: Job, file_type: FileType) -> ProcessedFile:
     """Store the sanitised drawing with a thumbnail of it on white, within 300 x 300 pixels.
 
-    One that takes more than `previews.MAX_CPU_S` to draw has no thumbnail.
+    properties: `format`, `original_width`, `original_height`, the placeholders of the thumbnail, and
+    `removed_elements: ["foreignObject"]` where HTML went.  A drawing that takes more than `previews.MAX_CPU_S` to draw
+    has no thumbnail.
 
     Raises UnsupportedFileType, UnreadableFile, FileTooComplex; OSError when the disk fails.
     """
-    root = sanitise(Path(job.source).read_bytes())
+    root, removed = sanitise(Path(job.source).read_bytes())
     svg_pictures.rewrite(root, folder=Path(job.output_dir), options=job.options)
     markup = tostring(root, encoding="unicode")
     stored = Path(job.output_dir) / "image.svg"
     stored.write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n{markup}\n', encoding="utf-8", newline="\n")
     width, height = svg_size.of(root)
     properties: JsonObject = {"format": "SVG", "original_width": width, "original_height": height}
+    if removed:
+        properties["removed_elements"] = ["foreignObject"]
     thumbnail = None
     if job.options.draw_preview:
         with previews.bounded():
@@ -91,8 +96,10 @@ def process(job: Job, file_type: FileType) -> ProcessedFile:
     )
 
 
-def sanitise(data: bytes) -> Element:
+def sanitise(data: bytes) -> tuple[Element, int]:
     """The drawing without scripts, handlers, foreign elements and references that leave the file.
+
+    The number tells how many pieces of HTML (`foreignObject`) went; their words stay as text.
 
     Raises UnsupportedFileType, UnreadableFile, FileTooComplex.
     """
@@ -102,6 +109,7 @@ def sanitise(data: bytes) -> Element:
     if svg_tree.name_of(root) != "svg":
         raise UnreadableFile(_DAMAGED)
     svg_tree.check(root)
+    removed = svg_labels.replace(root)
     svg_tree.keep_inside(root)
     svg_filters.limit_noise(root)
     _before_filter(root)
@@ -111,7 +119,7 @@ def sanitise(data: bytes) -> Element:
         raise UnreadableFile(_DAMAGED) from exc
     clean = safe_xml.parse(filtered)
     _after_filter(clean)
-    return clean
+    return clean, removed
 
 
 def rasterise(root: Element, *, size: tuple[int, int]) -> Image.Image:
@@ -172,6 +180,7 @@ def _drawn(root: Element, size: tuple[int, int]) -> Image.Image:
         png = resvg_py.svg_to_bytes(
             svg_string=tostring(root, encoding="unicode"),
             dpi=96,
+            languages=["en"],
             font_family=_FALLBACK_FONT,
             sans_serif_family=_FALLBACK_FONT,
             serif_family="DejaVu Serif",
