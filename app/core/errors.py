@@ -9,9 +9,9 @@
     │   └── UnreadableFile · FileTooComplex · MalwareFound
     ├── Unauthenticated (401) · PermissionDenied (403)
     ├── NotFound (404): MediaNotFound · ContentNotFound · StoredFileNotFound
-    ├── RequestTimedOut (408) · Conflict (409) · BodyTooLarge (413) · QuotaExceeded (413): ContentFull
-    ├── PreconditionFailed (412) · RangeNotSatisfiable (416)
-    ├── IdempotencyMismatch (422) · TooManyRequests (429): TooManyUploads
+    ├── RequestTimedOut (408) · Conflict (409): IdempotentMediaDeleted · BodyTooLarge (413)
+    ├── QuotaExceeded (413): ContentFull · PreconditionFailed (412) · UnsupportedContentEncoding (415)
+    ├── RangeNotSatisfiable (416) · IdempotencyMismatch (422) · TooManyRequests (429): TooManyUploads
     ├── Unavailable (503): ServiceBusy · ShuttingDown · DatabaseUnavailable
     │                      AuthServiceUnavailable · ScannerUnavailable · StorageUnavailable
     └── StorageFull (507)
@@ -219,6 +219,15 @@ class Conflict(ServiceError):
     report = False
 
 
+class IdempotentMediaDeleted(Conflict):
+    """Two uploads of one Idempotency-Key at once: the first one's media was deleted before the second ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The media of this Idempotency-Key was deleted while this upload was on its way; send it again."
+        )
+
+
 class PreconditionFailed(ServiceError):
     status = 412
     code = "precondition_failed"
@@ -248,6 +257,19 @@ class ContentFull(QuotaExceeded):
 
     def __init__(self, *, limit: int) -> None:
         super().__init__(f"This content has the most media that one may have, {limit}.")
+
+
+class UnsupportedContentEncoding(ServiceError):
+    status = 415
+    code = "unsupported_content_encoding"
+    report = False
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(f"The request body is encoded as {encoding}; send it as it is, without a Content-Encoding.")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Accept-Encoding": "identity"}  # RFC 9110 section 12.5.3
 
 
 class RangeNotSatisfiable(ServiceError):

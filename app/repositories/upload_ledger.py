@@ -26,7 +26,8 @@ _NOTE = "INSERT INTO storage_journal (key, owner) SELECT unnest($1::text[]), $2"
 
 # A NULL where the row must have a value is how this statement says no; the column tells why, see _GUARDS. Everything
 # in it is undone then. The row of user_usage stays locked from its change to the commit, so that a quota is exact; so
-# does the content, once its rules and its room are looked at (migration 0003).
+# does the content, once its rules and its room are looked at (migration 0003). The usage is locked before the key
+# (`FROM counted`), as a delete does: the other way round would be a deadlock.
 _RECORD = """
 WITH struck AS (
     DELETE FROM storage_journal WHERE key = ANY($1::text[]) RETURNING key
@@ -37,7 +38,7 @@ WITH struck AS (
     RETURNING file_count, stored_bytes
 ), remembered AS (
     INSERT INTO idempotency_key AS earlier (user_id, key, fingerprint, media_id)
-    SELECT $20::uuid, $21::text, $22, $4::uuid WHERE $21::text IS NOT NULL
+    SELECT $20::uuid, $21::text, $22, $4::uuid FROM counted WHERE $21::text IS NOT NULL
     ON CONFLICT (user_id, key) DO UPDATE
     SET fingerprint = excluded.fingerprint, media_id = excluded.media_id, created_at = excluded.created_at
     WHERE earlier.created_at <= now() - $23::interval

@@ -1,6 +1,7 @@
 """An upload from its first byte to its answer; the one place that turns a request into a file and a row.
 
-    admit     before the first body byte: place free, length plausible, content there and takes it, quota not used up
+    admit     before the first body byte: place free, length plausible; content there and takes it, quota not used up,
+              unless the Idempotency-Key may ask for an answer that was lost
     receive   the body streams into a staging file; counted, capped, hashed; no database connection is held
     check     form fields, checksum, replay of an earlier answer, malware
     process   a sandboxed worker finds out what the file is and makes what is stored
@@ -19,7 +20,16 @@ from pathlib import Path
 from app.core.concurrency import Admission, finish
 from app.core.config import Settings
 from app.core.database import Database
-from app.core.errors import BodyTooLarge, ContentNotFound, IdempotencyMismatch, StorageUnavailable
+from app.core.errors import (
+    BodyTooLarge,
+    ContentNotFound,
+    IdempotencyMismatch,
+    IdempotentMediaDeleted,
+    PermissionDenied,
+    QuotaExceeded,
+    ServiceError,
+    StorageUnavailable,
+)
 from app.core.malware_scan import MalwareScanner
 from app.core.media_types import MediaType
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
@@ -105,12 +115,15 @@ class UploadSaga:
             raise
 
     async def _run(self, request: UploadRequest) -> UploadOutcome:
-        await self._admit(request)
+        refusal = await self._admit(request)
         async with self._storage.area() as area:
             received = await self._receive(request, area.incoming)
-            form = await self._check(request, received)
+            form = read_form(received, content_id=request.content_id)
             if (replay := await self._earlier_answer(request, form)) is not None:
                 return UploadOutcome(replay, is_replay=True)
+            if refusal is not None:
+                raise refusal
+            await self._require_content(request, form)
             await self._scanner.scan(area.incoming)
             processed = await self._process(request, area, received)
             draft = await make_draft(
@@ -127,14 +140,27 @@ class UploadSaga:
 
     # -- admit and receive -----------------------------------------------------------------------------------------
 
-    async def _admit(self, request: UploadRequest) -> None:
+    async def _admit(self, request: UploadRequest) -> ServiceError | None:
+        """None, or why a new upload is refused, for a request that may be an old one: its body has to tell."""
         limit_bytes = self._settings.MAX_UPLOAD_SIZE
         if request.content_length is not None and request.content_length > limit_bytes + FORM_OVERHEAD_BYTES:
             raise BodyTooLarge(limit_bytes=limit_bytes)
         standing = await self._standing(request, request.content_id)
-        if request.content_id is not None:
-            hold_content(self._settings, standing.content, request.user_id)
-        hold_quota(self._settings, Usage(standing.usage.file_count + 1, standing.usage.stored_bytes + 1))
+        try:
+            if request.content_id is not None:
+                hold_content(self._settings, standing.content, request.user_id)
+            hold_quota(self._settings, Usage(standing.usage.file_count + 1, standing.usage.stored_bytes + 1))
+        except (ContentNotFound, PermissionDenied, QuotaExceeded) as refusal:
+            if not await self._is_key_used(request):
+                raise
+            return refusal
+        return None
+
+    async def _is_key_used(self, request: UploadRequest) -> bool:
+        if request.idempotency_key is None:
+            return False
+        async with self._database.read() as session:
+            return await IdempotencyRepository(session).get(request.user_id, request.idempotency_key) is not None
 
     async def _receive(self, request: UploadRequest, staged_path: Path) -> ReceivedUpload:
         return await receive_upload(
@@ -157,12 +183,10 @@ class UploadSaga:
 
     # -- check -----------------------------------------------------------------------------------------------------
 
-    async def _check(self, request: UploadRequest, received: ReceivedUpload) -> UploadForm:
-        form = read_form(received, content_id=request.content_id)
+    async def _require_content(self, request: UploadRequest, form: UploadForm) -> None:
         if form.content_id is not None and request.content_id is None:
             room = (await self._standing(request, form.content_id)).content
             hold_content(self._settings, room, request.user_id)
-        return form
 
     async def _standing(self, request: UploadRequest, content_id: uuid.UUID | None) -> Standing:
         most = self._settings.MAX_MEDIA_PER_CONTENT
@@ -208,6 +232,7 @@ class UploadSaga:
             first = await self._earlier_answer(request, form)
             if first is not None:
                 return UploadOutcome(first, is_replay=True)
+            raise IdempotentMediaDeleted from refused  # the other one's media was deleted meanwhile
         raise refused
 
 
