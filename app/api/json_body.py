@@ -6,6 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
+from app.api.content_encoding import refuse_content_encoding
 from app.core.errors import BodyTooLarge, InvalidRequest
 from app.core.json_safety import InvalidJson, read
 
@@ -15,7 +16,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 async def read_json(request: Request, model: type[Model]) -> Model:
-    """The body as `model`. Raises BodyTooLarge over 1 MiB, InvalidRequest or RequestValidationError."""
+    """The body as `model`.
+
+    Raises BodyTooLarge over 1 MiB, UnsupportedContentEncoding, InvalidRequest or RequestValidationError.
+    """
+    refuse_content_encoding(request)
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

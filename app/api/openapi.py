@@ -13,8 +13,10 @@ _SENTENCES = {
     403: ("Somebody else's.", "permission_denied", "Only the uploader may change this media."),
     404: ("Not there.", "media_not_found", "Media not found."),
     408: ("The body arrived too slowly.", "request_timeout", "The request body arrived too slowly."),
+    409: ("Deleted meanwhile; send it again.", "conflict", "The media of this Idempotency-Key was deleted while…"),
     412: ("Not in the state that was demanded.", "precondition_failed", "It is not in the state that the request…"),
     413: ("Over the upload limit or the quota.", "body_too_large", "The request exceeds the upload limit of…"),
+    415: ("The body is compressed.", "unsupported_content_encoding", "The request body is encoded as gzip; send it…"),
     416: ("The range lies outside the file.", "range_not_satisfiable", "The requested range lies outside the file of…"),
     422: ("Idempotency-Key used for another upload.", "idempotency_mismatch", "This Idempotency-Key was already used…"),
     429: ("Too many requests.", "too_many_requests", "Too many requests; slow down."),
@@ -38,6 +40,7 @@ _CONTENT_DIGEST = {
 _ERROR_BODY = {"$ref": f"#/components/schemas/{ErrorBody.__name__}"}
 _RETRY_AFTER = {"Retry-After": _header("Seconds to wait.", 2)}
 _ERROR_HEADERS = {
+    415: {"Accept-Encoding": _header("What a request body may be encoded as.", "identity")},
     401: {"WWW-Authenticate": _header("The challenge of RFC 6750.", 'Bearer realm="media", error="invalid_token"')},
     416: {"Content-Range": _header("How long the file is.", "bytes */184320")},
     429: _RETRY_AFTER,

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, JsonValue, PlainSerializer, PlainValidator,
 
 from app.core.errors import InvalidField, InvalidNumber
 from app.core.json_safety import RawJson, checked_object, is_storable_text
+from app.core.name_letters import visible_text
 
 
 def _storable(text: str) -> str:
@@ -30,8 +31,19 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def _seen(text: str) -> str:
+    if not visible_text(text).strip():
+        raise ValueError("has no letter that can be shown")
+    return text
+
+
 StorableText = Annotated[str, AfterValidator(_storable)]
-ShortText = Annotated[StorableText, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
+ShortText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=500),
+    AfterValidator(_storable),
+    AfterValidator(_seen),
+]
 JsonObject = dict[str, JsonValue]
 Metadata = Annotated[
     RawJson, PlainValidator(_metadata), WithJsonSchema({"type": "object", "additionalProperties": True})

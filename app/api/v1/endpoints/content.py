@@ -28,7 +28,7 @@ router = APIRouter(prefix="/content", tags=["content"])
     summary="Create a content",
     status_code=201,
     response_model=ContentWithMedia,
-    responses={**created(), **errors(400, 401, 413)},
+    responses={**created(), **errors(400, 401, 413, 415)},
     openapi_extra=json_request_body(ContentCreate),
 )
 async def create_content(request: Request, services: ServicesDep, user: CurrentUser) -> Response:
@@ -87,7 +87,7 @@ async def get_content(
     operation_id="updateContent",
     summary="Change a content",
     response_model=ContentWithMedia,
-    responses={**changed(), **errors(400, 401, 403, 404, 412, 413)},
+    responses={**changed(), **errors(400, 401, 403, 404, 412, 413, 415)},
     openapi_extra=json_request_body(ContentUpdate) | conditions_of_changes(),
 )
 async def update_content(content_id: ContentId, request: Request, services: ServicesDep, user: CurrentUser) -> Response:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 
+from app.api.content_encoding import refuse_content_encoding
 from app.api.deps import CurrentUser, IdempotencyKeyHeader, Services, ServicesDep, Uploader
 from app.api.json_body import json_request_body, read_json
 from app.api.json_stream import media_list_reply
@@ -31,8 +32,8 @@ from app.api.parameters import (
 )
 from app.api.presenters import JsonReply, media_document, page_document
 from app.api.upload_record import CountedUpload, upload_record
-from app.core.errors import InvalidRequest
-from app.core.filenames import clean_display_name
+from app.core.errors import InvalidField, InvalidRequest
+from app.core.filenames import clean_name
 from app.core.http_conditions import conditions_of
 from app.core.media_types import MediaType
 from app.core.paging import decode_cursor
@@ -46,7 +47,7 @@ from app.services.validators import media_tag
 
 router = APIRouter(prefix="/media", tags=["media"])
 
-_UPLOAD_ANSWERS = {**uploaded(), **errors(400, 401, 403, 404, 408, 413, 422, 429, 507)}
+_UPLOAD_ANSWERS = {**uploaded(), **errors(400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 507)}
 
 
 @router.post(
@@ -204,6 +205,7 @@ async def _upload(
 ) -> Response:
     """Both upload routes go this one way, so that no check can be missing on one of them."""
     record = upload_record(request)
+    refuse_content_encoding(request)
     outcome = await services.media.upload_media(
         UploadRequest(
             user_id=user_id,
