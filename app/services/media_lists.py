@@ -95,20 +95,22 @@ class MediaLists:
     ) -> MediaPage:
         # Who walks through all pages never sees one again: each is read in one statement, as if nothing were kept.
         is_whole = not self._is_asked_again((wanted, offset, page_size, cursor))
+        # One more than the page has: whether anything follows it.
         if cursor is not None:
-            places = await self._reader.after(wanted, cursor, limit=page_size, is_whole=is_whole)
+            places = await self._reader.after(wanted, cursor, limit=page_size + 1, is_whole=is_whole)
             total = await self._total(wanted, count)
         elif offset == 0:
-            places = await self._reader.newest(wanted, limit=page_size, is_whole=is_whole)
-            # A first page that is not full is all there is.
-            is_all = len(places) < page_size and count in (None, CountMode.EXACT)
+            places = await self._reader.newest(wanted, limit=page_size + 1, is_whole=is_whole)
+            # A first page that nothing follows is all there is.
+            is_all = len(places) <= page_size and count in (None, CountMode.EXACT)
             total = Total(len(places)) if is_all else await self._total(wanted, count)
         else:
             marks = self._marks.of(_MEMBERSHIP)  # before the total, by which the page may be counted off
             total = await self._total(wanted, count)
             places = await self._far_page(wanted, offset, page_size, total, marks, is_whole=is_whole)
-        items = await self._listed.texts(places)
-        return MediaPage(items, total, places[-1].cursor if len(places) == page_size else None)
+        shown = places[:page_size]
+        items = await self._listed.texts(shown)
+        return MediaPage(items, total, shown[-1].cursor if len(places) > page_size else None)
 
     def _is_asked_again(self, page: Hashable) -> bool:
         """Whether this page was asked for lately, and its media are kept."""
@@ -157,26 +159,26 @@ class MediaLists:
     async def _far_page(
         self, wanted: MediaFilter, offset: int, limit: int, total: Total, marks: Marks, *, is_whole: bool
     ) -> Sequence[MediaPlace]:
-        """A page after the first: from where it is known to begin, else counted off."""
+        """A page after the first and the place that follows it: from where it is known to begin, else counted off."""
         known, now_s = self._beginnings.get(_key(wanted, offset)), time.monotonic()
         if known is not None and now_s - known.counted_at_s <= self._ttl_s:
-            places = await self._reader.after(wanted, known.before, limit=limit, is_whole=is_whole)
+            places = await self._reader.after(wanted, known.before, limit=limit + 1, is_whole=is_whole)
         else:
-            counted = await self._counted_off(wanted, offset, limit, total, is_whole=is_whole)
+            counted = await self._counted_off(wanted, offset, limit + 1, total, is_whole=is_whole)
             if not counted:
                 return []
             known, places = _Beginning(counted[0].cursor, now_s), counted[1:]
             self._beginnings.put(_key(wanted, offset), known, subject=_MEMBERSHIP, marks=marks)
-        if len(places) == limit:
+        if len(places) >= limit:
             # As old as the one before it, or a walk page by page would carry its first one along for ever.
-            following = _Beginning(places[-1].cursor, known.counted_at_s)
+            following = _Beginning(places[limit - 1].cursor, known.counted_at_s)
             self._beginnings.put(_key(wanted, offset + limit), following, subject=_MEMBERSHIP, marks=marks)
         return places
 
     async def _counted_off(
         self, wanted: MediaFilter, offset: int, limit: int, total: Total, *, is_whole: bool
     ) -> Sequence[MediaPlace]:
-        """The row before the page and the page, from the end that is nearer; empty beyond the oldest.
+        """The row before the page and `limit` rows from it on, from the end that is nearer; empty beyond the oldest.
 
         Which end is nearer is known when the total is exact.
         """

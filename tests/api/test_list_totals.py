@@ -97,6 +97,23 @@ async def test_pages_by_number_are_the_same_however_often_and_in_whatever_order(
         assert (found["next_cursor"] is None) == (page >= 8)
 
 
+@pytest.mark.parametrize(("rows", "page_size"), [(0, 5), (1, 1), (4, 5), (5, 5), (6, 5), (10, 5), (100, 100)])
+@pytest.mark.parametrize("query", ["", "count=none&", "media_type=image&count=exact&"])
+async def test_the_last_page_says_that_it_is_the_last(api: Api, query: str, rows: int, page_size: int) -> None:
+    await fill(api, rows)
+    pages = max(1, -(-rows // page_size))
+    for number in range(1, pages + 2):
+        by_number = await listed(api, f"{query}page_size={page_size}&page={number}")
+        assert (by_number["next_cursor"] is None) == (number >= pages), number
+    cursor, seen = "", 0
+    for number in range(1, pages + 1):
+        by_cursor = await listed(api, f"{query}page_size={page_size}{cursor}")
+        seen += len(by_cursor["items"])
+        assert (by_cursor["next_cursor"] is None) == (number == pages), number
+        cursor = f"&cursor={by_cursor['next_cursor']}"
+    assert seen == rows
+
+
 async def test_beyond_what_is_counted_the_total_is_an_estimate_and_pages_are_exact(api: Api) -> None:
     rows = EXACT_COUNT_CAP + 50
     await fill(api, rows)
