@@ -166,7 +166,7 @@ async def get_media(media_id: MediaId, request: Request, services: ServicesDep) 
     operation_id="updateMedia",
     summary="Change a media",
     response_model=MediaResponse,
-    responses={**changed(), **errors(400, 401, 403, 404, 412, 413)},
+    responses={**changed(), **errors(400, 401, 403, 404, 412, 413, 415)},
     openapi_extra=json_request_body(MediaUpdate) | conditions_of_changes(),
 )
 async def update_media(media_id: MediaId, request: Request, services: ServicesDep, user: CurrentUser) -> Response:
@@ -174,9 +174,10 @@ async def update_media(media_id: MediaId, request: Request, services: ServicesDe
     conditions = conditions_of(request.scope["headers"])
     await services.media.check_may_change(media_id, user.user_id, conditions)
     wanted = await read_json(request, MediaUpdate)
-    changes = MediaChanges(
-        filename=None if wanted.filename is None else clean_display_name(wanted.filename), metadata=wanted.metadata
-    )
+    filename = None if wanted.filename is None else clean_name(wanted.filename)
+    if filename == "":
+        raise InvalidField("filename", "has no letter that can be shown.")
+    changes = MediaChanges(filename=filename, metadata=wanted.metadata)
     media = await services.media.update_media(media_id, changes, user_id=user.user_id, conditions=conditions)
     return JsonReply(media_document(media, services.storage), headers={"ETag": media_tag(media)})
 
