@@ -83,6 +83,14 @@ async def test_cpu_time_is_bounded(open_sandbox: SandboxMaker, job_named: JobMak
         await until(lambda: sandbox.stats.ended == {WorkerEnd.CPU_LIMIT: 1})
 
 
+async def test_a_preview_that_takes_too_long_costs_the_picture_and_not_the_upload(
+    open_sandbox: SandboxMaker, job_named: JobMaker
+) -> None:
+    async with open_sandbox() as sandbox:
+        assert (await sandbox.run(job_named("long_preview"))).extension == "jpg"
+        assert sandbox.stats.ended == {WorkerEnd.PREVIEW_LIMIT: 1}
+
+
 async def test_memory_is_bounded(open_sandbox: SandboxMaker, job_named: JobMaker) -> None:
     async with open_sandbox() as sandbox:
         for function in ("memory_at_once", "memory_bit_by_bit"):
