@@ -38,6 +38,7 @@ _SETTINGS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "max_wal_size": "256MB",
+    "dynamic_shared_memory_type": "sysv",  # no files: in /dev/shm lie those of others
     "max_parallel_workers_per_gather": "0",  # tables are small, and Docker gives /dev/shm 64 MB
     "log_timezone": "UTC",
     "timezone": "UTC",
@@ -127,7 +128,7 @@ class EmbeddedPostgres:
     def _start(self) -> None:
         binaries = find_binaries()
         self._cluster.lock()
-        user = server_user(self._cluster.path, binary=binaries / "postgres")
+        user = server_user(self._cluster.path, binary=binaries / "postgres", writable=self._cluster.writable)
         self._cluster.prepare(user, binaries=binaries, is_durable=self._is_durable)
         deadline = time.monotonic() + self._start_timeout_s
         while True:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.core.embedded import EmbeddedPostgres
 from tests.fixtures.embedded import (
     ServerFactory,
     children_of,
@@ -115,6 +116,15 @@ def test_root_runs_it_as_another_user_who_may_only_pass_through_closed_directori
         assert status["Groups"].strip() == ""
         assert int(status["CapEff"], 16).bit_count() == 1
         assert stat.S_IMODE(closed.stat().st_mode) == 0o700
+        server = EmbeddedPostgres(closed / "data")
+        # It may pass through every directory, and yet reads nothing but its own.
+        (closed / "secret").write_text("of root", encoding="ascii")
+        for elsewhere in (closed / "secret", Path("/etc/shadow"), Path("/proc/1/environ")):
+            with pytest.raises(subprocess.CalledProcessError) as refused:
+                query(server, f"SELECT pg_read_file('{elsewhere}')")
+            assert "Permission denied" in refused.value.stderr
+        query(server, "CREATE TABLE kept AS SELECT generate_series(1, 100000); CHECKPOINT")
+        assert query(server, "SELECT count(*) FROM kept") == "100000"
     finally:
         kill(parent)
     wait_until_gone(pid)

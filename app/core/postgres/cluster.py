@@ -28,6 +28,7 @@ _MAX_SOCKET_PATH_BYTES = 107  # sockaddr_un.sun_path, less its final zero byte
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9/._-]+")
 _COMPLAINT = re.compile(r"(?:FATAL|PANIC|DETAIL|initdb: error): +(.*)")
 _INITDB_TIMEOUT_S = 300
+_UNFINISHED = ".new"
 _INITDB_OPTIONS = (
     "--username=postgres", "--auth-local=trust", "--auth-host=reject",  # the directory of the socket is the guard
     # The built-in C.UTF-8 sorts and folds the same on every machine, whatever its C library.
@@ -100,6 +101,11 @@ class Cluster:
             )
         self._forget_a_stranger()
 
+    @property
+    def writable(self) -> tuple[Path, ...]:
+        """What the server's programs change, the unfinished cluster of initdb included."""
+        return self.path, self.path.with_suffix(_UNFINISHED), self.socket_dir
+
     def log_size_bytes(self) -> int:
         """Where the next line of the server's log will begin."""
         return self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -120,7 +126,7 @@ class Cluster:
 
     def _initialise(self, user: ServerUser | None, *, binaries: Path, is_durable: bool) -> None:
         # Made beside its final name and renamed, so that a kill in between never leaves half a cluster.
-        unfinished = self.path.with_suffix(".new")
+        unfinished = self.path.with_suffix(_UNFINISHED)
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
         give_to(user, [unfinished])

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Never, Self
 
+from app.core import landlock
 from app.core.concurrency import finish
 from app.core.errors import ServiceBusy, ShuttingDown, Unavailable, UnreadableFile
 from app.core.logging import get_logger
@@ -29,7 +30,7 @@ from app.core.processing.workers.job_record import record_job
 from app.core.processing.workers.outcome_errors import fault_error, lost_worker_error, refusal_error
 from app.core.processing.workers.turns import Turns, User
 from app.core.processing.workers.wire import Answer, WireError, encode_job
-from app.core.processing.workers.worker import NEWEST_LANDLOCK, WorkerArguments
+from app.core.processing.workers.worker import WorkerArguments
 from app.core.processing.workers.worker_pool import WorkerPool
 from app.core.processing.workers.worker_process import PROJECT_ROOT, WorkerLost, WorkerProcess
 
@@ -77,7 +78,7 @@ class Sandbox:
         boxes_dir: Path,
         slots: MachineSlots | None = None,
         entry: str = DEFAULT_ENTRY,
-        max_landlock: int = NEWEST_LANDLOCK,
+        max_landlock: int = landlock.NEWEST,
     ) -> None:
         arguments = WorkerArguments(
             entry=entry,

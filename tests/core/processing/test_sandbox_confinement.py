@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from app.core import landlock
 from app.core.errors import UnreadableFile
 from app.core.media_types import MIB
 from app.core.processing.workers import seccomp, worker_box
 from app.core.processing.workers.answer_check import MAX_OUTPUT_BYTES
 from app.core.processing.workers.confinement import load_libc
-from app.core.processing.workers.worker import NEWEST_LANDLOCK
 from tests.fixtures.sandboxes import JobMaker, SandboxMaker, until
 
 _HAS_LANDLOCK = load_libc().syscall(444, None, 0, 1) > 0
@@ -25,7 +25,7 @@ _REFUSED = ("EPERM", "EACCES", "ENOSYS", "ENOTTY")
 
 
 @pytest.mark.skipif(not _HAS_LANDLOCK, reason="this kernel has no Landlock")
-@pytest.mark.parametrize("max_landlock", [NEWEST_LANDLOCK, 2, 1])
+@pytest.mark.parametrize("max_landlock", [landlock.NEWEST, 2, 1])
 async def test_a_worker_reaches_nothing_outside(
     open_sandbox: SandboxMaker, job_named: JobMaker, staging: Path, max_landlock: int
 ) -> None:

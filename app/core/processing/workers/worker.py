@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.core import landlock
 from app.core.errors import InvalidUpload
 from app.core.media_types import MIB
 from app.core.processing.contract import Fault, Job, ProcessedFile, Refusal
@@ -49,8 +50,6 @@ _BUSY_BYTES = 160 * MIB
 """What it may keep from one job to the next: a photograph of 12 MP needs 50 MiB, and every page that is given back must
 be zeroed by the kernel when the next one comes."""
 _REST_AFTER_S = 0.25
-NEWEST_LANDLOCK = 1_000
-"""Whatever the kernel has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class WorkerArguments:
     file_bytes: int
     heavy_lock: str | None = None
     """A file that all workers of the machine share, see `heavy_work`."""
-    max_landlock: int = NEWEST_LANDLOCK
+    max_landlock: int = landlock.NEWEST
     """The tests act as if the kernel were older."""
 
     def bounds(self) -> Bounds:
