@@ -244,6 +244,8 @@ class Sandbox:
 
 def _with_absolute_paths(job: Job) -> Job:
     # Workers live in `/`, and the paths they answer are compared with the ones they were given.
+    if job.source.startswith("/") and job.output_dir.startswith("/"):
+        return job
     return replace(job, source=str(Path(job.source).absolute()), output_dir=str(Path(job.output_dir).absolute()))
 
 

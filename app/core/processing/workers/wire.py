@@ -7,6 +7,7 @@ up the event loop: so bounded, the worst answer costs it milliseconds. What a wo
 
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TypeAlias
 
@@ -33,6 +34,10 @@ Frame: TypeAlias = tuple[bytes, bytes]
 
 _Message: TypeAlias = Job | ProcessingOptions | ProcessedFile | Rendition | Waveform | Refusal | Fault
 _KINDS = {ProcessedFile: "processed", Refusal: "refusal", Fault: "fault"}
+_NAMES: Mapping[type[_Message], tuple[str, ...]] = {
+    kind: tuple(field.name for field in fields(kind))
+    for kind in (Job, ProcessingOptions, ProcessedFile, Rendition, Waveform, Refusal, Fault)
+}
 
 
 class WireError(ValueError):
@@ -136,7 +141,7 @@ def encode_answer(answer: Answer) -> bytes:
 
 def _as_object(value: _Message) -> JsonObject:
     # dataclasses.asdict copies every string and list on the way, which took a third of a small job's round trip.
-    found = {field.name: getattr(value, field.name) for field in fields(value)}
+    found = {name: getattr(value, name) for name in _NAMES[type(value)]}
     return {name: _as_object(member) if isinstance(member, _Message) else member for name, member in found.items()}
 
 

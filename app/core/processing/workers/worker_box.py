@@ -36,7 +36,7 @@ class WorkerBox:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._source = directory / "in" / _SOURCE_NAME
+        self._source = f"{directory}/in/{_SOURCE_NAME}"
         self.source_dir = directory / "in"
         self.output_dir = directory / "out"
         self._knows_writers = True
@@ -67,7 +67,7 @@ class WorkerBox:
             if exc.errno not in _NO_LINKS_HERE:
                 raise
             shutil.copyfile(job.source, self._source, follow_symlinks=False)
-        return replace(job, source=str(self._source), output_dir=str(self.output_dir))
+        return replace(job, source=self._source, output_dir=str(self.output_dir))
 
     def claim(self, made: ProcessedFile, job: Job) -> ProcessedFile:
         """Move every file that `made` names into the directory of `job`, out of the worker's reach.
@@ -75,6 +75,8 @@ class WorkerBox:
         Afterwards no descriptor and no mapping exists through which one of them could change. Raises WireError when
         the worker keeps one, or names what is no plain file of its own; OSError.
         """
+        if made.main_path is None and made.thumbnail is None and made.poster is None:
+            return made
         return replace(
             made,
             main_path=None if made.main_path is None else self._claim(made.main_path, job),
@@ -85,7 +87,7 @@ class WorkerBox:
     def take_back(self) -> None:
         """Take the job's file away from the worker, also when it is gone already. Raises OSError."""
         with contextlib.suppress(FileNotFoundError):
-            self._source.unlink()
+            os.unlink(self._source)  # noqa: PTH108 - Path.unlink does the same a little slower
 
     def has_leftovers(self) -> bool:
         """Whether files lie in the box that nobody has claimed. Raises OSError."""
@@ -117,21 +119,22 @@ class WorkerBox:
         return None if rendition is None else replace(rendition, path=self._claim(rendition.path, job))
 
     def _claim(self, path: str, job: Job) -> str:
-        made, target = Path(path), Path(job.output_dir, Path(path).name)
-        if target == Path(job.source):
+        # Plain strings: for every upload and each of its files, pathlib would cost more than the system calls.
+        target = f"{job.output_dir}/{path.rpartition('/')[2]}"
+        if target == job.source:
             raise WireError("an output has the name of the upload")
         try:
             if self._knows_writers:
-                made.rename(target)
+                os.rename(path, target)  # noqa: PTH104
             else:
-                _copy(made, target)
+                _copy(path, target)
         except FileNotFoundError as exc:
             raise WireError("an output does not exist") from exc
         _check_settled(target, look_for_writers=self._knows_writers)
-        return str(target)
+        return target
 
 
-def _check_settled(path: Path, *, look_for_writers: bool) -> None:
+def _check_settled(path: str, *, look_for_writers: bool) -> None:
     """Raise WireError unless `path` is a plain file with one name that nobody can write into.
 
     A read lease is granted only while nobody has the file open or mapped for writing (fcntl(2)). The worker cannot open
@@ -151,11 +154,11 @@ def _check_settled(path: Path, *, look_for_writers: bool) -> None:
         os.close(fd)
 
 
-def _copy(made: Path, target: Path) -> None:
+def _copy(made: str, target: str) -> None:
     fd = os.open(made, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(fd, "rb") as source, target.open("wb") as copy:
+    with os.fdopen(fd, "rb") as source, Path(target).open("wb") as copy:
         shutil.copyfileobj(source, copy)
-    made.unlink()
+    Path(made).unlink()
 
 
 def _knows_writers(directory: Path) -> bool:
