@@ -22,7 +22,7 @@ _UNDERSTOOD: Final = (
 )  # fmt: skip
 EXPOSED: Final = (
     "Accept-Ranges, Allow, Content-Disposition, Content-Length, Content-Range, ETag, Idempotent-Replayed, "
-    "Last-Modified, Location, Repr-Digest, Retry-After, WWW-Authenticate, X-Request-ID"
+    "Last-Modified, Link, Location, Repr-Digest, Retry-After, WWW-Authenticate, X-Request-ID"
 )
 _PREFLIGHT_S: Final = 600
 
