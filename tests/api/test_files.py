@@ -1,5 +1,6 @@
 """How stored files are handed out: headers, ranges, validators, and what is not handed out at all."""
 
+import asyncio
 import base64
 import hashlib
 import re
@@ -236,8 +237,12 @@ async def test_a_server_that_can_send_files_itself_is_told_the_path(api: Api) ->
             "client": ("127.0.0.1", 1), "server": ("media.test", 80), "extensions": {"http.response.pathsend": {}},
         }  # fmt: skip
 
-        async def receive() -> Message:
-            return {"type": "http.request", "body": b"", "more_body": False}
+        requests: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+        async def receive(requests: list[Message] = requests) -> Message:
+            if not requests:
+                await asyncio.Event().wait()  # the client stays
+            return requests.pop()
 
         async def send(message: Message, sent: list[Message] = sent) -> None:
             sent.append(message)

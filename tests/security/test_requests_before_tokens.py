@@ -154,7 +154,7 @@ class TestMethodsAndHeads:
         path = b"/api/v1/media/" + CONTENT_ID.encode()
         reply = exchange(target.port, b"PATCH " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
         assert reply is not None
-        assert reply.headers["allow"] == "GET, PUT, DELETE"
+        assert reply.headers["allow"] == "GET, HEAD, PUT, DELETE"
 
     @pytest.mark.parametrize(
         ("request_bytes", "status"),
