@@ -249,3 +249,25 @@ async def test_an_uploader_detaches_his_own_and_nobody_what_is_not_there(api: Ap
         assert (await detach(api, content, media, creator)).json()["code"] == code
     assert (await api.client.delete(f"{CONTENT}/{content_id}/media/{media_id}")).status_code == 401
     assert (await detach(api, content_id, media_id, uploader)).status_code == 200
+
+
+@pytest.mark.parametrize(("others", "is_kept"), [(0, True), (1, True), (64, True), (65, False)])
+async def test_a_deleted_content_takes_from_memory_only_what_belonged_to_it(
+    make_api: ApiFactory, others: int, is_kept: bool
+) -> None:
+    api = await make_api()
+    media = (await api.upload("a.png", png(30, 20), "image")).json()
+    content_id = await filled(api, others)
+    handed_out_from_memory = 0
+
+    def count() -> None:
+        nonlocal handed_out_from_memory
+        handed_out_from_memory += 1
+
+    reads = api.services.media._reads
+    reads.rely_on(count)
+    await api.client.get(f"{MEDIA}/{media['id']}")
+    assert (await api.client.delete(f"{CONTENT}/{content_id}", headers=api.auth)).status_code == 200
+    handed_out_from_memory = 0
+    assert (await api.client.get(f"{MEDIA}/{media['id']}")).status_code == 200
+    assert handed_out_from_memory == int(is_kept)
