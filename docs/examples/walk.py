@@ -41,6 +41,8 @@ async def main() -> None:
         print("range     ", part.status_code, part.headers["Content-Range"], part.content)
         of_content = (await client.get(f"/media/content/{content['id']}/media")).json()
         print("of content", [item["filename"] for item in of_content])
+        detached = await client.delete(f"/content/{content['id']}/media/{of_content[0]['id']}")
+        print("detached  ", detached.json()["message"])
         page = (await client.get("/media/", params={"media_type": "image", "page_size": 5})).json()
         print("listed    ", len(page["items"]), "of", page["total"])
         renamed = await client.put(f"/media/{media['id']}", json={"filename": "updated-name.png"})
