@@ -98,7 +98,10 @@ class _Walk:
 
     def __init__(self, root: Element) -> None:
         self._by_id: dict[str, list[Element]] = {}
+        self._names: dict[Element, str] = {}
+        self._targets: dict[Element, list[tuple[str, Element]]] = {}
         for element in root.iter():
+            self._names[element] = svg_tree.name_of(element)
             if identity := element.get("id"):
                 self._by_id.setdefault(identity, []).append(element)
         self._sheets = _sheets(root)
@@ -116,30 +119,31 @@ class _Walk:
                 entered.add(element)
                 pending.append((element, True))
                 pending.extend((part, False) for part in element)
-                pending.extend((target, False) for _, target in self._targets(element))
+                self._targets[element] = list(self._targets_of(element))
+                pending.extend((target, False) for _, target in self._targets[element])
         return self._found[root]
 
     def _sum(self, element: Element) -> Amount:
-        name = svg_tree.name_of(element)
+        name = self._names[element]
         # What only waits to be referred to is not drawn where it stands.
         inside = Amount()
         for child in element:
-            if svg_tree.name_of(child) not in _WAITING:
+            if self._names[child] not in _WAITING:
                 inside = inside.plus(self._found.get(child, Amount()))
         is_shape = name in _SHAPES
         layers = _CONTAINERS.get(name, 0) + sum(_LAYERS_OF.get(name, 0) for name, _ in self._properties(element))
         layers += _TOO_MANY if name == "pattern" and _is_vast(element) else 0
         total = inside.plus(Amount(1, layers, int(is_shape), _corners(element) if is_shape else 0))
         shapes, corners = total.shapes, total.corners
-        for attribute, target in self._targets(element):
+        for attribute, target in self._targets[element]:
             times = shapes if attribute in _PAINTS else corners if attribute.startswith("marker") else 1
-            is_gradient = svg_tree.name_of(target) in _GRADIENTS
+            is_gradient = self._names[target] in _GRADIENTS
             amount = _GRADIENT if is_gradient else self._found.get(target, Amount())
             is_copied = attribute == "href"
             total = total.plus(amount if is_copied else Amount(amount.elements, amount.layers), times=max(1, times))
         return total
 
-    def _targets(self, element: Element) -> Iterator[tuple[str, Element]]:
+    def _targets_of(self, element: Element) -> Iterator[tuple[str, Element]]:
         href = (svg_tree.href_of(element) or "").strip()
         if href.startswith("#"):
             yield from (("href", target) for target in self._by_id.get(href[1:], ()))
@@ -155,7 +159,7 @@ class _Walk:
             elif _LINK.search(value) or (attribute in _LAYERS_OF and _is_layer(attribute, value)):
                 yield attribute, value
         if self._sheets:
-            keys = ["*", svg_tree.name_of(element), f"#{element.get('id', '')}"]
+            keys = ["*", self._names[element], f"#{element.get('id', '')}"]
             keys += [f".{name}" for name in element.get("class", "").split()]
             for key in keys:
                 yield from self._sheets.get(key, ())
