@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
@@ -124,7 +124,7 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
 
     slots = MachineSlots(settings.DATA_DIR / "slots", settings.PROCESSING_WORKERS)
     sandbox = await stack.enter_async_context(
-        create_sandbox(settings, boxes_dir=storage.staging.boxes_dir, slots=slots)
+        create_sandbox(settings, boxes_dir=storage.staging.boxes_dir, hold_boxes_dir=storage.staging.hold, slots=slots)
     )
     hold_sandbox(settings, sandbox.gaps)
 
@@ -150,7 +150,8 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
         interval_s=settings.SWEEP_INTERVAL_S,
         age_s=settings.SWEEP_AGE_S,
     )
-    stack.push_async_callback(_cancelled, asyncio.create_task(sweeper.run_forever(), name="sweeper"))
+    for task in (sweeper.run_forever(), sweeper.beat_forever()):
+        stack.push_async_callback(_cancelled, asyncio.create_task(task, name="sweeper"))
     measurements = Measurements(database=database, staging=storage.staging, store_dir=settings.UPLOAD_DIR)
     stack.push_async_callback(_cancelled, asyncio.create_task(measurements.run_forever(), name="measurements"))
 
@@ -190,7 +191,13 @@ async def _build(settings: Settings, stack: AsyncExitStack) -> Services:
     )
 
 
-def create_sandbox(settings: Settings, *, boxes_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
+def create_sandbox(
+    settings: Settings,
+    *,
+    boxes_dir: Path,
+    hold_boxes_dir: Callable[[], None] | None = None,
+    slots: MachineSlots | None = None,
+) -> Sandbox:
     """The worker processes as the settings want them; not started yet."""
     return Sandbox(
         # The machine runs PROCESSING_WORKERS files at once whatever WORKERS is, so the server processes share them out:
@@ -201,6 +208,7 @@ def create_sandbox(settings: Settings, *, boxes_dir: Path, slots: MachineSlots |
         cpu_s=settings.PROCESSING_CPU_S,
         memory_bytes=settings.PROCESSING_MEMORY_BYTES,
         boxes_dir=boxes_dir,
+        hold_boxes_dir=hold_boxes_dir,
         slots=slots,
     )
 

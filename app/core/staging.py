@@ -5,27 +5,29 @@
     UPLOAD_DIR/.staging/{owner}/boxes/        what each worker of the process can reach, see `worker_box`
 
 The kernel drops the lock with the process, however it ends. So the sweep can tell what a crash left behind from what is
-still being worked on, without a clock. Knows nothing of keys, rows or HTTP.
+still being worked on, without a clock. Only for other machines' processes, whose locks prove nothing here, it goes by
+the time at which their directories were used last. Knows nothing of keys, rows or HTTP.
 """
 
 import asyncio
 import contextlib
-import fcntl
 import os
 import shutil
 import time
 import uuid
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.core.concurrency import finish
+from app.core.held_directory import HeldDirectory, is_lock_held, locked
 from app.core.os_errors import storage_error
+from app.core.owner_names import Machine, Origin
 
 STAGING_DIRECTORY = ".staging"
 _BOXES = "boxes"
-_DIRECTORY_MODE = 0o750
+_PROBE_MODE = 0o640
 _PROBE_LIFE_S = 60.0
 
 
@@ -52,28 +54,59 @@ class StagingSweep:
 
 
 class Staging:
-    """This process's part of the staging tree; `open()` before use, `close()` at the end."""
+    """This process's part of the staging tree; `open()` before use, `close()` at the end.
 
-    def __init__(self, upload_dir: Path) -> None:
+    What vanishes of it is made anew by whoever misses it first: an upload, a worker's start, readiness, the heartbeat.
+    machine: the one we run on; another one in tests.
+    """
+
+    def __init__(self, upload_dir: Path, *, machine: Machine | None = None) -> None:
+        self._machine = machine or Machine.this()
         self.root = upload_dir / STAGING_DIRECTORY
-        self.owner = uuid.uuid4().hex
+        self.owner = self._machine.new_owner()
         self._own = self.root / self.owner
+        self._held = HeldDirectory(self._own)
         self.boxes_dir = self._own / _BOXES
         self._in_use: set[str] = {_BOXES}
-        self._lock_fd: int | None = None
 
     def open(self) -> None:
         """Create and lock this process's directory. Raises StorageUnavailable or StorageFull."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=_DIRECTORY_MODE)
-            _fsync_new_root(self.root.parent)
-            # Under the root's lock no sweep sees the directory without its own lock and takes it for a dead one.
-            with _locked(self.root):
-                self._own.mkdir(mode=_DIRECTORY_MODE)
-                self._lock_fd = _open_directory(self._own)
-                _try_lock(self._lock_fd, fcntl.LOCK_EX)
+            self._held.open()
         except OSError as exc:
             raise storage_error(exc) from exc
+
+    def hold(self) -> None:
+        """Have this process's directory, locked, also when somebody removed it; see `HeldDirectory.hold`.
+
+        Raises StorageUnavailable or StorageFull.
+        """
+        try:
+            self._held.hold()
+        except OSError as exc:
+            raise storage_error(exc) from exc
+
+    def beat(self) -> None:
+        """`hold`, and show the sweeps of other machines that we live. Raises StorageUnavailable or StorageFull."""
+        try:
+            self._held.touch()
+        except OSError as exc:
+            raise storage_error(exc) from exc
+
+    def check_writable(self) -> None:
+        """Prove that an upload could be staged now. Raises StorageUnavailable or StorageFull."""
+        name = f".probe-{uuid.uuid4().hex}"
+        self._in_use.add(name)
+        try:
+            try:
+                _write_probe(self._own / name)
+            except FileNotFoundError:
+                self.hold()
+                _write_probe(self._own / name)
+        except OSError as exc:
+            raise storage_error(exc) from exc
+        finally:
+            self._in_use.discard(name)
 
     def close(self, *, is_settled: bool) -> None:
         """Remove what this process staged and let the lock go; does nothing when it is not open.
@@ -81,14 +114,13 @@ class Staging:
         is_settled: the journal knows no key of this process. Otherwise the empty directory stays and tells the sweep
         that we have ended.
         """
-        if self._lock_fd is None:
+        if not self._held.is_open:
             return
         for name in _names(self._own):
             _remove(self._own / name)
         if is_settled:
             _remove_directory(self._own)
-        os.close(self._lock_fd)
-        self._lock_fd = None
+        self._held.release()
 
     @asynccontextmanager
     async def area(self) -> AsyncIterator[StagingArea]:
@@ -108,36 +140,41 @@ class Staging:
             finally:
                 self._in_use.discard(directory.name)
 
-    def is_alive(self, owner: str) -> bool | None:
-        """Whether the process that calls itself `owner` still runs; None when this machine cannot tell."""
+    def is_alive(self, owner: str, *, age_s: float) -> bool | None:
+        """Whether the process that calls itself `owner` still runs; None when nothing here tells.
+
+        Of this machine, its lock says so, and before the last boot nobody lives. Another machine's is alive as long as
+        its directory was used in the last `age_s` seconds; so is one that cannot be locked, or whose name says nothing.
+        """
         if owner == self.owner:
             return True
+        origin = self._machine.origin(owner)
+        if origin is Origin.EARLIER_BOOT:
+            return False
+        is_held = None if origin is Origin.ELSEWHERE else is_lock_held(self.root / owner)
+        # The release before touched nothing, so an idle process of it looks old: there a lock that is held counts.
+        if is_held or (origin is Origin.HERE and is_held is not None):
+            return is_held
+        return self._is_young(owner, age_s)
+
+    def _is_young(self, owner: str, age_s: float) -> bool | None:
+        # Both times are of the file system's clock: ours may be wrong, and `dead_owners` has just touched our own.
         try:
-            fd = _open_directory(self.root / owner)
+            return self._own.stat().st_mtime - (self.root / owner).stat().st_mtime <= age_s
         except OSError:
             return None
-        try:
-            # A shared lock: two sweeps that ask at once must not take each other for the owner.
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return None  # a file system without locks on directories (NFS)
-        else:
-            return False
-        finally:
-            os.close(fd)
 
-    def dead_owners(self) -> set[str]:
-        """The owners whose directories are still here and whose processes have ended; they write nothing any more.
+    def dead_owners(self, *, age_s: float) -> set[str]:
+        """The owners whose directories are still here and whose processes have ended, see `is_alive`.
 
         Raises StorageUnavailable when staging cannot be read.
         """
+        self.beat()
         try:
             names = [name for name in _names(self.root) if (self.root / name).is_dir()]
         except OSError as exc:
             raise storage_error(exc) from exc
-        return {name for name in names if self.is_alive(name) is False}
+        return {name for name in names if self.is_alive(name, age_s=age_s) is False}
 
     def remove_dead(self, dead: Collection[str], *, indebted: Collection[str]) -> StagingSweep:
         """Remove what no upload uses any more: what `dead` owners left, and what we could not remove before.
@@ -147,14 +184,14 @@ class Staging:
         """
         removed = refused = 0
         try:
-            with _locked(self.root):
+            with locked(self.root):
                 for name in _names(self.root):
                     entry = self.root / name
                     if not entry.is_dir():
                         _remove_old_probe(entry)
                     elif name in dead or entry == self._own:
                         left = [upload for upload in _names(entry) if upload not in self._in_use]
-                        gone = sum(_remove(entry / upload) for upload in left)
+                        gone = _remove_all(entry, left)
                         removed, refused = removed + gone, refused + len(left) - gone
                         if name in dead and name not in indebted and gone == len(left):
                             _remove_directory(entry)
@@ -173,16 +210,6 @@ class Staging:
                     size_bytes += os.lstat(f"{directory}/{name}").st_size
                     files += 1
         return files, size_bytes
-
-
-def _fsync_new_root(upload_dir: Path) -> None:
-    # Publishing syncs up to UPLOAD_DIR; that this directory has a name is written down here, once.
-    with contextlib.suppress(PermissionError):
-        fd = _open_directory(upload_dir.parent)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 def _remove_area(area: StagingArea) -> None:
@@ -205,6 +232,17 @@ def _remove(path: Path) -> bool:
     return not os.path.lexists(path)
 
 
+def _remove_all(directory: Path, names: Collection[str]) -> int:
+    """Remove these from `directory`; how many are gone. It looks no younger for it."""
+    if not names:
+        return 0
+    used = directory.lstat()
+    gone = sum(_remove(directory / name) for name in names)
+    with contextlib.suppress(OSError):
+        os.utime(directory, ns=(used.st_atime_ns, used.st_mtime_ns))
+    return gone
+
+
 def _remove_directory(directory: Path) -> None:
     # Not empty, or the disk refuses: the next sweep comes by again.
     with contextlib.suppress(OSError):
@@ -212,7 +250,7 @@ def _remove_directory(directory: Path) -> None:
 
 
 def _remove_old_probe(file: Path) -> None:
-    # `LocalBackend.check_writable` unlinks its file at once; a kill in between leaves an empty one.
+    # The release before tried the root; a kill before it had unlinked its file left an empty one.
     with contextlib.suppress(OSError):
         if time.time() - file.lstat().st_mtime > _PROBE_LIFE_S:
             file.unlink()
@@ -225,25 +263,12 @@ def _names(directory: Path) -> list[str]:
         return []
 
 
-def _open_directory(directory: Path) -> int:
-    return os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-
-
-def _try_lock(fd: int, operation: int) -> None:
-    # Where directories cannot be locked (NFS), liveness is unknown and the sweep goes by age instead.
-    with contextlib.suppress(OSError):
-        fcntl.flock(fd, operation)
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
+def _write_probe(probe: Path) -> None:
+    fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PROBE_MODE)
     try:
-        fd = _open_directory(directory)
-    except FileNotFoundError:
-        yield  # nothing was ever staged here
-        return
-    try:
-        _try_lock(fd, fcntl.LOCK_EX)
-        yield
+        # Nameless before anything is written, so that a kill leaves nothing.
+        with contextlib.suppress(FileNotFoundError):
+            probe.unlink()
+        os.write(fd, b"probe")
     finally:
         os.close(fd)

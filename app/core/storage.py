@@ -4,6 +4,7 @@ A key is `YYYY/MM/{sanitised_name}_{unique_id}.{ext}`, as in the founding docume
 before the dot (`…_thumb.jpg`). The name of the client gives a key its looks only: no directory, no extension.
 """
 
+import asyncio
 import re
 import unicodedata
 import uuid
@@ -113,8 +114,11 @@ class StorageManager:
         return self._backend.local_path(key)
 
     async def check_writable(self) -> None:
-        """Prove that files can be written now. Raises StorageUnavailable or StorageFull."""
-        await self._backend.check_writable()
+        """Prove that files can be taken now: where uploads are staged, on the file system that keeps them.
+
+        Raises StorageUnavailable or StorageFull.
+        """
+        await asyncio.to_thread(self.staging.check_writable)
 
 
 def sanitise_name(filename: str) -> str:

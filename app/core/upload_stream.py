@@ -55,6 +55,7 @@ async def receive_upload(
     least_bytes_per_s: int = 0,
     guess: Callable[[bytes], MediaType | None] | None = None,
     room: BodyRoom | None = None,
+    restore: Callable[[], None] | None = None,
 ) -> ReceivedUpload:
     """Read `body` to its end into a new file at `staged_path` (mode 0640) and return what it was.
 
@@ -63,6 +64,7 @@ async def receive_upload(
     leaves the largest limit in force until the field is known.  room: what the server offers for this body, so that
     its bytes come to where they are written from.  Timeouts in seconds: the longest wait for a chunk and for the whole
     body.  least_bytes_per_s: the slowest body that is waited for, averaged over the longest wait; 0 takes any.
+    restore: as in StagedFile.
 
     Raises UnsupportedForm, MalformedMultipart, MissingField, DuplicateField, InvalidField; FileTooLarge and
     BodyTooLarge as soon as the count says so, with nothing more taken in than the current chunk or room;
@@ -71,7 +73,8 @@ async def receive_upload(
     Source: RFC 7578 (form-data), RFC 2046 section 5.1 (framing).
     """
     form_type = read_form_type(content_type)
-    staged = StagedFile(staged_path, expected_bytes=room.expected_bytes if room is not None else 0)
+    expected_bytes = room.expected_bytes if room is not None else 0
+    staged = StagedFile(staged_path, expected_bytes=expected_bytes, restore=restore)
     intake = _Intake(staged, form_type, limit_for=limit_for, max_upload_bytes=max_upload_bytes, guess=guess)
     try:
         patience = _Patience(idle_s=idle_timeout_s, total_s=total_timeout_s, least_bytes_per_s=least_bytes_per_s)

@@ -25,6 +25,7 @@ LOCK_NAME = "media-api sweep"
 _BATCH = 100
 _SETTLE_S = 1.0
 _RETRY_S = 5.0
+_BEAT_S = 60.0
 
 log = get_logger(__name__)
 
@@ -45,10 +46,10 @@ class SweepReport:
 
 
 class Sweeper:
-    """One per process; `run_forever` is its background task.
+    """One per process; `run_forever` and `beat_forever` are its background tasks.
 
-    interval_s: between two sweeps.  age_s: from which an entry is dead whose process cannot be asked; longer than the
-    longest upload.
+    interval_s: between two sweeps.  age_s: from which a process of another machine is dead that shows no sign of life,
+    and an entry whose process left no trace; longer than the longest upload.
     """
 
     def __init__(
@@ -74,6 +75,16 @@ class Sweeper:
                 # A fault seldom hits one request alone; one sweep tidies up after all of them.
                 await asyncio.sleep(min(_SETTLE_S, self._interval_s))
             self._nudged.clear()
+
+    async def beat_forever(self) -> None:
+        """Keep this process's staging directory there and young, so that no other machine takes it for a dead one's."""
+        while True:
+            await asyncio.sleep(min(_BEAT_S, self._age.total_seconds() / 4))
+            try:
+                await asyncio.to_thread(self._storage.staging.beat)
+            except ServiceError as exc:
+                # Readiness and the uploads say so, too.
+                log.warning("staging.beat_failed", code=exc.code, cause=repr(exc.__cause__))
 
     async def sweep(self, *, wait: bool) -> SweepReport | None:
         """Finish everything that nobody works on; None when another process sweeps and `wait` is false.
@@ -111,7 +122,7 @@ class Sweeper:
     async def _sweep(self) -> SweepReport:
         staging = self._storage.staging
         # Asked before the journal is: a process that is dead now notes nothing afterwards.
-        dead = await asyncio.to_thread(staging.dead_owners)
+        dead = await asyncio.to_thread(staging.dead_owners, age_s=self._age.total_seconds())
         keys_removed, keys_refused, entries_left = await self._sweep_journal()
         async with self._database.transaction() as session:
             expired = await IdempotencyRepository(session).remove_expired()
@@ -145,8 +156,8 @@ class Sweeper:
         staging = self._storage.staging
         if entry.owner == staging.owner:
             return True
-        alive = await asyncio.to_thread(staging.is_alive, entry.owner)
-        # None: another machine's process, or one whose directory is gone. Then only its age can tell.
+        alive = await asyncio.to_thread(staging.is_alive, entry.owner, age_s=self._age.total_seconds())
+        # None: its directory is gone. Then only the age of the entry can tell.
         return alive is False or (alive is None and now - entry.created_at > self._age)
 
     async def _measure(self) -> None:

@@ -108,11 +108,18 @@ class UploadSaga:
         """Store one upload. Raises a ServiceError for every way it can fail; nothing stays behind then."""
         try:
             with self.admission.enter(request.user_id):
-                return await self._run(request)
+                return await self._run_while_staged(request)
         except StorageUnavailable:
             # A disk that refuses to write may refuse to remove what was staged, too.
             self._nudge_sweep()
             raise
+
+    async def _run_while_staged(self, request: UploadRequest) -> UploadOutcome:
+        try:
+            return await self._run(request)
+        except FileNotFoundError as exc:
+            # Somebody removed what was staged under our hands: not the client's fault, and soon over.
+            raise StorageUnavailable from exc
 
     async def _run(self, request: UploadRequest) -> UploadOutcome:
         refusal = await self._admit(request)
@@ -174,6 +181,7 @@ class UploadSaga:
             least_bytes_per_s=self._settings.UPLOAD_MIN_BYTES_PER_S,
             guess=sure_media_type,
             room=request.body_room,
+            restore=self._storage.staging.hold,
         )
 
     def _limit_bytes(self, request: UploadRequest, media_type: MediaType | None) -> int:

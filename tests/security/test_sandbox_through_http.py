@@ -41,7 +41,7 @@ HOSTILE = {
 LONGEST_WAIT_S = 1.0
 
 
-def hostile_sandbox(_: Settings, *, boxes_dir: Path, slots: MachineSlots | None = None) -> Sandbox:
+def hostile_sandbox(_: Settings, *, boxes_dir: Path, slots: MachineSlots | None = None, **_others: object) -> Sandbox:
     """The sandbox of the composition root, with short limits and a decoder that does what the file's name says."""
     return Sandbox(
         workers=2,

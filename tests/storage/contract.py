@@ -162,10 +162,6 @@ class StorageContract:
         await asyncio.gather(*(work(number) for number in range(15) for work in (come_and_go, stay)))
         assert len(await listed(backend)) == 15
 
-    async def test_a_trial_write_leaves_nothing(self, backend: StorageBackend) -> None:
-        await backend.check_writable()
-        assert await listed(backend) == {}
-
 
 async def reading(backend: StorageBackend, key: str, *, start: int, length: int) -> AsyncGenerator[bytes, None]:
     """A part of a stored file, chunk by chunk."""

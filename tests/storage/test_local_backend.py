@@ -88,10 +88,6 @@ class TestLocalBackend(StorageContract):
             await backend.publish([(staged, KEY)])
         assert await listed(backend) == {}
 
-    async def test_a_trial_write_leaves_no_file_in_staging(self, backend: LocalBackend, root: Path) -> None:
-        await backend.check_writable()
-        assert names(root / STAGING_DIRECTORY) == []
-
 
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())

@@ -44,7 +44,7 @@ def other_process(upload_dir: Path) -> Iterator[tuple[Forked, str]]:
 
 
 def swept(staging: Staging, *, indebted: tuple[str, ...] = ()) -> StagingSweep:
-    return staging.remove_dead(staging.dead_owners(), indebted=indebted)
+    return staging.remove_dead(staging.dead_owners(age_s=3600), indebted=indebted)
 
 
 def use(area: StagingArea) -> None:
@@ -105,7 +105,7 @@ async def test_a_live_process_keeps_what_it_stages(staging: Staging, tmp_path: P
     with other_process(tmp_path) as (_, owner):
         async with staging.area() as area:
             use(area)
-            assert staging.is_alive(owner) is True
+            assert staging.is_alive(owner, age_s=3600) is True
             assert swept(staging) == StagingSweep(0, 0)
             assert area.incoming.exists()
         assert (staging.root / owner / "upload" / "incoming").exists()
@@ -115,10 +115,10 @@ async def test_what_a_killed_process_staged_goes(staging: Staging, tmp_path: Pat
     with other_process(tmp_path) as (process, owner):
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert staging.is_alive(owner) is False
+    assert staging.is_alive(owner, age_s=3600) is False
     assert swept(staging) == StagingSweep(1, 0)
     assert not (staging.root / owner).exists()
-    assert staging.is_alive(owner) is None
+    assert staging.is_alive(owner, age_s=3600) is None
 
 
 async def test_a_dead_process_that_the_journal_knows_keeps_its_sign(staging: Staging, tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ async def test_a_dead_process_that_the_journal_knows_keeps_its_sign(staging: Sta
         process.kill()
         process.wait()
     assert swept(staging, indebted=(owner,)) == StagingSweep(1, 0)
-    assert staging.is_alive(owner) is False
+    assert staging.is_alive(owner, age_s=3600) is False
     assert swept(staging) == StagingSweep(0, 0)
-    assert staging.is_alive(owner) is None
+    assert staging.is_alive(owner, age_s=3600) is None
 
 
 async def test_a_process_that_ends_with_debts_leaves_a_sign(tmp_path: Path, staging: Staging) -> None:
@@ -137,15 +137,15 @@ async def test_a_process_that_ends_with_debts_leaves_a_sign(tmp_path: Path, stag
         other.open()
     settled.close(is_settled=True)
     indebted.close(is_settled=False)
-    assert staging.is_alive(settled.owner) is None
-    assert staging.is_alive(indebted.owner) is False
+    assert staging.is_alive(settled.owner, age_s=3600) is None
+    assert staging.is_alive(indebted.owner, age_s=3600) is False
 
 
 async def test_asking_never_makes_a_dead_process_look_alive(staging: Staging, tmp_path: Path) -> None:
     ended = Staging(tmp_path)
     ended.open()
     ended.close(is_settled=False)
-    answers = await asyncio.gather(*(asyncio.to_thread(staging.is_alive, ended.owner) for _ in range(200)))
+    answers = await asyncio.gather(*(asyncio.to_thread(staging.is_alive, ended.owner, age_s=3600) for _ in range(200)))
     assert set(answers) == {False}
 
 
@@ -178,7 +178,7 @@ async def test_many_processes_start_while_others_sweep(staging: Staging, tmp_pat
         await sweeping
         for other in opened:
             closing.callback(other.close, is_settled=True)
-        assert {staging.is_alive(other.owner) for other in opened} == {True}
+        assert {staging.is_alive(other.owner, age_s=3600) for other in opened} == {True}
 
 
 def test_a_place_that_is_no_directory_is_unavailable(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ are `slots`, however many server processes share them. Whose job is next, `turns
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Never, Self
 
 from app.core import landlock
 from app.core.concurrency import finish
-from app.core.errors import ServiceBusy, ShuttingDown, Unavailable, UnreadableFile
+from app.core.errors import InvalidUpload, ServiceBusy, ShuttingDown, StorageUnavailable, Unavailable, UnreadableFile
 from app.core.logging import get_logger
 from app.core.machine_slots import MachineSlots
 from app.core.media_types import MIB
@@ -61,7 +61,7 @@ class Sandbox:
     workers: processes of this pool.  queue_size: jobs that may wait for one; beyond that ServiceBusy.
     timeout_s, cpu_s: wall and CPU seconds of one job; nobody waits in the queue longer than `timeout_s` either.
     memory_bytes: address space that a job may add.  boxes_dir: where each worker gets the directory that it is confined
-    to, made when missing; on the file system of the staged files.
+    to, made when missing; on the file system of the staged files.  hold_boxes_dir: as in WorkerPool.
     slots: shared with the other server processes of the machine; None when this is the only one.
     entry: `module:function` that turns a Job into a ProcessedFile, or raises InvalidUpload.
     max_landlock: the newest version of Landlock to use; for tests of what holds on older kernels.
@@ -76,6 +76,7 @@ class Sandbox:
         cpu_s: float,
         memory_bytes: int,
         boxes_dir: Path,
+        hold_boxes_dir: Callable[[], None] | None = None,
         slots: MachineSlots | None = None,
         entry: str = DEFAULT_ENTRY,
         max_landlock: int = landlock.NEWEST,
@@ -92,7 +93,13 @@ class Sandbox:
             heavy_lock=str(slots.heavy_lock) if slots else None,
             max_landlock=max_landlock,
         )
-        self._pool = WorkerPool(arguments, size=workers, boxes_dir=boxes_dir.absolute(), on_change=self._measure)
+        self._pool = WorkerPool(
+            arguments,
+            size=workers,
+            boxes_dir=boxes_dir.absolute(),
+            hold_boxes_dir=hold_boxes_dir,
+            on_change=self._measure,
+        )
         self._turns = Turns(size=workers, queue_size=queue_size, slots=slots, on_hogged=self._pool.want_extra)
         self._timeout_s = timeout_s
         self._jobs = 0
@@ -180,11 +187,38 @@ class Sandbox:
         try:
             lent = worker.box.lend(job)
         except OSError as exc:
-            return _refuse_box(worker, exc)
+            self._refuse_box(worker, job, exc)
+        has_box = True
         try:
-            return await self._ask(worker, lent, job, came=came, may_fail=may_fail)
+            processed = await self._ask(worker, lent, job, came=came, may_fail=may_fail)
+        except (InvalidUpload, WorkerLost) as exc:
+            self._look_for_loss(worker, job, exc)
+            raise
         finally:
-            await _tidy(worker)
+            has_box = await _tidy(worker)
+        if not has_box:
+            # A preview that could not be written is left out without a word, so this answer may lack something.
+            self._look_for_loss(worker, job, None)
+        return processed
+
+    def _refuse_box(self, worker: WorkerProcess, job: Job, exc: OSError) -> Never:
+        """A box that takes no file: it vanished, and a new worker makes a new one; or a full disk."""
+        if isinstance(exc, FileNotFoundError):
+            self._look_for_loss(worker, job, exc)
+        worker.kill(WorkerEnd.RETIRED)
+        raise storage_error(exc) from exc
+
+    def _look_for_loss(self, worker: WorkerProcess, job: Job, exc: Exception | None) -> None:
+        """Raise what it means when a job failed because somebody removed directories under it, which no file can.
+
+        The upload's own bytes are lost: StorageUnavailable. Only the worker's box: WorkerLost, as if nothing had begun.
+        """
+        if not (os.path.lexists(job.source) and os.path.lexists(job.output_dir)):
+            raise StorageUnavailable from exc
+        if worker.box.has_lost_its_file:
+            worker.kill(WorkerEnd.RETIRED)
+            self._pool.retire_boxless()
+            raise WorkerLost(WorkerEnd.RETIRED, had_begun=False) from exc
 
     async def _ask(self, worker: WorkerProcess, lent: Job, job: Job, *, came: float, may_fail: bool) -> ProcessedFile:
         began = time.monotonic()
@@ -267,10 +301,13 @@ async def _claimed(worker: WorkerProcess, answer: Answer, job: Job) -> Answer:
         raise storage_error(exc) from exc
 
 
-async def _tidy(worker: WorkerProcess) -> None:
-    """Leave nothing of this job to the next one; the box of a worker that has ended goes with it."""
+async def _tidy(worker: WorkerProcess) -> bool:
+    """Leave nothing of this job to the next one; whether the box is still there.
+
+    The box of a worker that has ended goes with it.
+    """
     if worker.end is not None or worker.returncode is not None:
-        return
+        return True
     try:
         worker.box.take_back()
         if worker.box.has_leftovers():
@@ -278,14 +315,8 @@ async def _tidy(worker: WorkerProcess) -> None:
     except OSError as exc:
         log.warning("sandbox.box_not_emptied", pid=worker.pid, cause=repr(exc))
         worker.kill(WorkerEnd.RETIRED)
-
-
-def _refuse_box(worker: WorkerProcess, exc: OSError) -> Never:
-    """A box that takes no file: it vanished with all of staging, and a new worker makes a new one; or a full disk."""
-    worker.kill(WorkerEnd.RETIRED)
-    if isinstance(exc, FileNotFoundError):
-        raise WorkerLost(WorkerEnd.RETIRED, had_begun=False) from exc
-    raise storage_error(exc) from exc
+        return not isinstance(exc, FileNotFoundError)
+    return True
 
 
 def _outcome(answer: Answer, job: Job) -> ProcessedFile:

@@ -76,7 +76,3 @@ class StorageBackend(Protocol):
     def local_path(self, key: str) -> Path | None:
         """The file on this machine's disk for a proxy or `pathsend` to serve, or None when there is no such thing."""
         ...
-
-    async def check_writable(self) -> None:
-        """Prove that a file can be written now. Raises StorageUnavailable or StorageFull."""
-        ...

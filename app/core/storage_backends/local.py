@@ -5,7 +5,6 @@ import contextlib
 import errno
 import os
 import stat
-import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import TypeVar
 
 from app.core.errors import StoredFileNotFound
 from app.core.os_errors import storage_error
-from app.core.staging import STAGING_DIRECTORY
 from app.core.storage_backends.base import OpenFile, StoredObject
 from app.core.storage_backends.in_memory import open_cached, read_cached
 
@@ -90,12 +88,6 @@ class LocalBackend:
 
     def local_path(self, key: str) -> Path | None:
         return self._root / key
-
-    async def check_writable(self) -> None:
-        try:
-            await asyncio.to_thread(_write_probe, self._root / STAGING_DIRECTORY)
-        except OSError as exc:
-            raise storage_error(exc) from exc
 
 
 class LocalFile:
@@ -288,16 +280,3 @@ def _stored_object(key: str, status: os.stat_result) -> StoredObject:
 
 def _modified_at(status: os.stat_result) -> datetime:
     return datetime.fromtimestamp(status.st_mtime, UTC)
-
-
-def _write_probe(directory: Path) -> None:
-    # Not the directories above: a store that was removed is not there, whatever could be made in its place.
-    directory.mkdir(exist_ok=True)
-    probe = directory / f".probe-{uuid.uuid4().hex}"
-    fd = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
-    try:
-        # Nameless before anything is written, so that a kill leaves nothing.
-        probe.unlink()
-        os.write(fd, b"probe")
-    finally:
-        os.close(fd)

@@ -11,7 +11,7 @@ import errno
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -35,14 +35,16 @@ class StagedFile:
     """One new file at `path`. Call `add` for each piece, `drain` when it wants to, in the end `finish` or `abandon`.
 
     The directory of `path` is the upload's own and is made together with the file, if it is not there yet.
-    expected_bytes: about how large it will be, 0 when nobody knows.
+    expected_bytes: about how large it will be, 0 when nobody knows.  restore: called in a thread when the directory
+    above that has vanished, to make it anew.
     Two batches exist at most, one filling and one on its way to the disk: about 2 MiB per upload, whatever its size.
     Who can write into memory gets it from `room`, and what is written from there is not copied here.
     """
 
-    def __init__(self, path: Path, *, expected_bytes: int = 0) -> None:
+    def __init__(self, path: Path, *, expected_bytes: int = 0, restore: Callable[[], None] | None = None) -> None:
         self.size_bytes = 0
         self._path = path
+        self._restore = restore
         self._fd: int | None = None
         self._fd_past_cache: int | None = None
         self._goes_past_cache = expected_bytes >= PAST_CACHE_BYTES
@@ -185,11 +187,21 @@ class StagedFile:
 
     def _opened(self) -> int:
         if self._fd is None:
-            self._path.parent.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+            self._make_directory()
             self._fd = os.open(
                 self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE
             )
         return self._fd
+
+    def _make_directory(self) -> None:
+        directory = self._path.parent
+        try:
+            directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
+        except FileNotFoundError:
+            if self._restore is None:
+                raise
+            self._restore()
+            directory.mkdir(mode=_DIRECTORY_MODE, exist_ok=True)
 
     def _opened_past_cache(self) -> int | None:
         if self._fd_past_cache is None and self._goes_past_cache:

@@ -51,6 +51,19 @@ class WorkerBox:
         return box
 
     @property
+    def is_gone(self) -> bool:
+        """Whether somebody has removed it. The worker cannot be let into another one, so it is of no more use then."""
+        return not (self.source_dir.is_dir() and self.output_dir.is_dir())
+
+    @property
+    def has_lost_its_file(self) -> bool:
+        """Whether somebody has removed it, or is about to; ask while the job's file should lie in it.
+
+        The worker can remove neither.
+        """
+        return self.is_gone or not os.path.lexists(self._source)
+
+    @property
     def copies(self) -> bool:
         """Whether `claim` copies every byte, as the file system does not tell who writes; then call it in a thread."""
         return not self._knows_writers

@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.core.concurrency import finish
-from app.core.errors import ShuttingDown, Unavailable
+from app.core.errors import ServiceError, ShuttingDown, Unavailable
 from app.core.logging import get_logger
 from app.core.metrics import WorkerEnd, worker_ended
 from app.core.processing.workers.worker import WorkerArguments
@@ -35,6 +35,7 @@ _IDLE_WATCHED_EVERY = 10
 class WorkerPool:
     """`size` workers started with `arguments`, each with a box of its own under `boxes_dir`.
 
+    hold_boxes_dir: called in a thread before each box is made, to have the directory above `boxes_dir` in its place.
     on_change: called when a worker has come or gone, also while nobody asks for one.
     """
 
@@ -44,9 +45,11 @@ class WorkerPool:
         *,
         size: int,
         boxes_dir: Path,
+        hold_boxes_dir: Callable[[], None] | None = None,
         on_change: Callable[[], None],
     ) -> None:
         self._arguments, self._size, self._boxes_dir = arguments, size, boxes_dir
+        self._hold_boxes_dir = hold_boxes_dir
         self._on_change = on_change
         self._extra: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
@@ -122,6 +125,13 @@ class WorkerPool:
             with contextlib.suppress(ValueError):
                 self._waiters.remove(waiter)
 
+    def retire_boxless(self) -> None:
+        """End the idle workers whose boxes have vanished, so that nobody waits for one after the other of them."""
+        for worker in list(self._idle):
+            if worker.box.is_gone:
+                self._idle.remove(worker)
+                worker.kill(WorkerEnd.RETIRED)
+
     def give_back(self, worker: WorkerProcess) -> None:
         """To whoever has waited longest; one that is of no more use is left to its keeper."""
         if not worker.is_usable or self.is_closing:
@@ -169,9 +179,11 @@ class WorkerPool:
 
     async def _make_box(self) -> WorkerBox:
         try:
+            if self._hold_boxes_dir is not None:
+                await asyncio.to_thread(self._hold_boxes_dir)
             return await asyncio.to_thread(WorkerBox.make, self._boxes_dir)
-        except OSError as exc:
-            raise WorkerStartError(repr(exc)) from exc
+        except (OSError, ServiceError) as exc:
+            raise WorkerStartError(repr(exc.__cause__ or exc)) from exc
 
     async def _serve(
         self,

@@ -116,13 +116,17 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         return self.end is None and self.returncode is None and self._frame is None
 
     def excess(self) -> WorkerEnd | None:
-        """Why it must end now: more files than a job may make, or more threads than a library would start."""
+        """Why it must end now: more files than a job may make, or more threads than a library would start.
+
+        Without a box it has nowhere to work; one that has a job learns that by itself.
+        """
         try:
             if self.box.is_full():
                 return WorkerEnd.OUTPUT_LIMIT
             threads = int(Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[17])
         except (OSError, IndexError):
-            return None  # it is ending
+            # It is ending, or its box has vanished.
+            return WorkerEnd.RETIRED if self.is_usable and self.box.is_gone else None
         return WorkerEnd.CRASHED if threads > _MAX_THREADS else None
 
     async def ask(self, request: bytes, *, max_text_bytes: int, timeout_s: float) -> Frame:
