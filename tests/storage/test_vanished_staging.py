@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -110,6 +111,29 @@ async def test_nothing_is_made_where_the_store_is_gone(
         await stage(staging)
     mount()  # which fails if anything was made in its place
     await stage(staging)
+
+
+def test_nothing_is_made_on_another_disk_than_at_the_start(tmp_path: Path) -> None:
+    # What a mount point shows when its disk is gone; the link stands for the mount.
+    disk, store = tmp_path / "disk", tmp_path / "store"
+    disk.mkdir()
+    store.symlink_to(disk)
+    staging = Staging(store)
+    staging.open()
+    with TemporaryDirectory(dir="/dev/shm") as beneath:
+        assert Path(beneath).stat().st_dev != disk.stat().st_dev
+        point_to(store, Path(beneath))
+        with pytest.raises(StorageUnavailable):
+            staging.check_writable()
+        assert list(Path(beneath).iterdir()) == []
+        point_to(store, disk)
+        staging.check_writable()
+    staging.close(is_settled=True)
+
+
+def point_to(link: Path, directory: Path) -> None:
+    link.unlink()
+    link.symlink_to(directory)
 
 
 def test_a_directory_that_a_sync_brought_back_is_locked_at_the_next_beat(staging: Staging) -> None:

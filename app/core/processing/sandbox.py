@@ -188,7 +188,6 @@ class Sandbox:
             lent = worker.box.lend(job)
         except OSError as exc:
             self._refuse_box(worker, job, exc)
-        has_box = True
         try:
             processed = await self._ask(worker, lent, job, came=came, may_fail=may_fail)
         except (InvalidUpload, WorkerLost) as exc:
@@ -215,7 +214,8 @@ class Sandbox:
         """
         if not (os.path.lexists(job.source) and os.path.lexists(job.output_dir)):
             raise StorageUnavailable from exc
-        if worker.box.has_lost_its_file:
+        # The box of a worker that has ended is removed by its keeper.
+        if not isinstance(exc, WorkerLost) and worker.box.has_lost_its_file:
             worker.kill(WorkerEnd.RETIRED)
             self._pool.retire_boxless()
             raise WorkerLost(WorkerEnd.RETIRED, had_begun=False) from exc
