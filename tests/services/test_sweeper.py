@@ -1,6 +1,8 @@
 """The sweep finishes what nobody works on, leaves what somebody does, and never takes a file that a row owns."""
 
 import asyncio
+import os
+import shutil
 import uuid
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from sqlalchemy import func, text
 
 from app.core.database import Database
+from app.core.owner_names import Machine
 from app.core.staging import Staging
 from app.core.storage import StorageManager
 from app.core.storage_backends.local import LocalBackend
@@ -110,6 +113,59 @@ async def test_a_process_that_cannot_be_asked_is_given_longer_than_the_longest_u
     await noted(clean_database, KEYS[1], owner=stranger, age_s=AGE_S + 60)
     await sweeper.sweep(wait=True)
     assert (young.exists(), old.exists()) == (True, False)
+
+
+async def test_another_machines_process_keeps_its_work_until_it_shows_no_life_for_long(
+    sweeper: Sweeper, clean_database: Database, tmp_path: Path
+) -> None:
+    other = Staging(tmp_path, machine=Machine(boot="0" * 12, machine="0" * 12))
+    other.open()
+    upload = other.root / other.owner / "upload"
+    upload.mkdir()
+    file = stored(tmp_path, KEYS[0])
+    await noted(clean_database, KEYS[0], owner=other.owner, age_s=10 * AGE_S)
+    await sweeper.sweep(wait=True)
+    assert (file.exists(), upload.exists(), await journal(clean_database)) == (True, True, [KEYS[0]])
+
+    used = upload.parent.stat().st_mtime
+    os.utime(upload.parent, (used, used - AGE_S - 60))
+    await sweeper.sweep(wait=True)
+    assert (file.exists(), upload.parent.exists(), await journal(clean_database)) == (False, False, [])
+
+    # It was alive after all: the next upload there is as before.
+    other.check_writable()
+    assert other.root.joinpath(other.owner).exists()
+    other.close(is_settled=True)
+
+
+async def test_what_a_process_of_an_earlier_boot_noted_goes_at_once(
+    storage: StorageManager, clean_database: Database, in_flight: InFlight, tmp_path: Path
+) -> None:
+    this, before = Machine(boot="1" * 12, machine="2" * 12), Machine(boot="0" * 12, machine="2" * 12)
+    storage.staging = Staging(tmp_path, machine=this)
+    storage.open()
+    sweeper = Sweeper(database=clean_database, storage=storage, in_flight=in_flight, interval_s=300, age_s=AGE_S)
+    file = stored(tmp_path, KEYS[0])
+    await noted(clean_database, KEYS[0], owner=before.new_owner())
+    await sweeper.sweep(wait=True)
+    assert (file.exists(), await journal(clean_database)) == (False, [])
+
+
+async def test_a_heart_beats_and_brings_back_what_vanished(
+    storage: StorageManager, clean_database: Database, in_flight: InFlight
+) -> None:
+    own = storage.staging.root / storage.staging.owner
+    sweeper = Sweeper(database=clean_database, storage=storage, in_flight=in_flight, interval_s=300, age_s=0.2)
+    await asyncio.to_thread(shutil.rmtree, storage.staging.root)
+    task = asyncio.create_task(sweeper.beat_forever())
+    async with asyncio.timeout(5):
+        while not await asyncio.to_thread(own.exists):  # noqa: ASYNC110 - a directory that comes notifies nobody
+            await asyncio.sleep(0.02)
+        first = own.stat().st_mtime_ns
+        while await asyncio.to_thread(lambda: own.stat().st_mtime_ns) == first:  # noqa: ASYNC110 - likewise
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_file_that_a_row_owns_is_never_removed(
