@@ -278,12 +278,18 @@ async def test_no_spelling_of_the_metrics_gets_through(client: httpx.AsyncClient
     assert api.path == "nothing"
 
 
-@pytest.mark.parametrize("end", ["%0a", "%0d%0a"])
-async def test_a_file_has_one_address_and_the_service_judges_every_other(
-    client: httpx.AsyncClient, api: Recorded, end: str
-) -> None:
-    await client.get(f"/api/v1/media/files/2026/11/a.png{end}")
-    assert api.path.startswith("/api/v1/media/files/2026/11/a.png")
+@pytest.mark.parametrize(
+    "spelt", ["2026/11/a.png%0a", "2026/11/a%2epng", "./2026/11/a.png", "2026//11/a.png", "x/../2026/11/a.png"]
+)
+def test_a_file_has_one_address_and_the_service_judges_every_other(proxy: Proxy, api: Recorded, spelt: str) -> None:
+    head = "GET /api/v1/media/files/{} HTTP/1.1\r\nHost: x\r\nX-Stored-As: 2026/11/gone.png\r\n\r\n"
     api.path = "nothing"
-    assert (await client.get("/api/v1/media/files/2026/11/a.png")).content == BYTES
+    with raw_connection(proxy.port) as connection:
+        connection.send(head.format(spelt).encode())
+        assert connection.read_response().status == 404
+    assert api.path != "nothing"
+    api.path = "nothing"
+    with raw_connection(proxy.port) as connection:
+        connection.send(head.format("2026/11/a.png").encode())
+        assert connection.read_response().body == BYTES
     assert api.path == "nothing"
