@@ -14,7 +14,7 @@ from PIL import Image, ImageChops
 from app.core.errors import FileTooComplex, InvalidUpload, UnsupportedFileType
 from app.core.media_types import MediaType, by_mime_type
 from app.core.processing.contract import Job, ProcessingOptions
-from app.core.processing.drawings import svg, svg_source
+from app.core.processing.drawings import svg, svg_source, svg_tree
 from tests.core.processing.image_jobs import Outcome, decoded, near, run
 from tests.fixtures import image_files
 from tests.fixtures import svg_files as files
@@ -449,3 +449,42 @@ def test_what_is_stored_is_a_whole_document(tmp_path: Path) -> None:
     assert (outcome.file.mime_type, outcome.file.extension) == ("image/svg+xml", "svg")
     assert outcome.file.properties["dominant_color"] == "#ff0000"
     assert Image.open(io.BytesIO(outcome.thumbnail)).format == "JPEG"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<style>" + "url(" * 60_000 + "</style>",
+        "<style>a{fill:url(" + " " * 4_000 + "</style>",
+        "<style>" + "/*" * 100_000 + "</style>",
+        '<g style="fill:' + "url(" * 60_000 + '"/>',
+        "<foreignObject>" * 200 + '<b xmlns="http://www.w3.org/1999/xhtml">x</b>' * 20_000 + "</foreignObject>" * 200,
+    ],
+    ids=["open urls", "blanks in an open url", "open comments", "open urls of an attribute", "nested html"],
+)
+def test_what_is_opened_and_never_closed_is_not_read_again_and_again(body: str) -> None:
+    began = time.process_time()
+    svg.sanitise(f'<svg xmlns="http://www.w3.org/2000/svg">{body}</svg>'.encode())
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    "style", ["a" * 200_000, "a b " * 50_000, "x{" + "a" * 200_000 + "}", "a" * 200_000 + " ,b{mask:url(#m)}"]
+)
+def test_a_style_sheet_that_says_nothing_is_read_once(style: str, tmp_path: Path) -> None:
+    began = time.process_time()
+    process(f'<svg xmlns="http://www.w3.org/2000/svg"><style>{style}</style>{RED_BOX}</svg>'.encode(), tmp_path)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("css", "clean"),
+    [
+        ("fill:url( '#a' )", "fill:url(#a)"),
+        ("fill:url(//evil.example/a", ""),
+        ("fill:url('//evil.example/a", ""),
+        ("a{fill:red}/* open", "a{fill:red}"),
+    ],
+)
+def test_what_the_end_closes_for_browsers_is_judged_like_that(css: str, clean: str) -> None:
+    assert svg_tree.clean_css(css) == clean

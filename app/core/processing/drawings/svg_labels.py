@@ -36,11 +36,15 @@ def replace(root: Element) -> int:
     for element in list(root.iter()):
         if svg_tree.name_of(element) == "switch":
             removed += _settle(element)
-    for element in list(root.iter()):
+    pending = [root]
+    while pending:
+        element = pending.pop()
         for place, child in enumerate(list(element)):
             if svg_tree.name_of(child) == "foreignObject":
                 removed += 1
                 element[place] = _text_of(child)
+            else:
+                pending.append(child)
     return removed
 
 
@@ -96,15 +100,21 @@ def _lines_of(foreign: Element) -> list[str]:
 
 def _words_of(element: Element) -> Iterator[str]:
     """The words with a newline around whatever begins a line; a line end of the source is a space, as in HTML."""
-    for child in element:
+    # Without recursion, through which each word would climb.
+    pending: list[Element | str] = [*reversed(element)]
+    while pending:
+        child = pending.pop()
+        if isinstance(child, str):
+            yield child
+            continue
         name = str(child.tag).rpartition("}")[2]
-        is_line = name in _LINES
+        edge = "\n" if name in _LINES else ""
+        pending.append(_SPACE.sub(" ", child.tail or ""))
         if name not in _NEVER_SHOWN:
-            yield "\n" if is_line else ""
+            yield edge
             yield _SPACE.sub(" ", child.text or "")
-            yield from _words_of(child)
-            yield "\n" if is_line else ""
-        yield _SPACE.sub(" ", child.tail or "")
+            pending.append(edge)
+            pending.extend(reversed(child))
 
 
 def _number(value: str | None) -> float:

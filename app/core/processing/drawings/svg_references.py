@@ -30,9 +30,10 @@ _HEAVY = ("clipPath", "mask", "pattern", "marker", "filter")
 _WAITING = frozenset({*_HEAVY, "defs", "symbol", *_GRADIENTS})
 _LINK = re.compile(r"url\(\s*[\"']?\s*#([^\s\"')]+)")
 _NUMBER = re.compile(r"[\d.]+")
-_RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
-_DECLARATION = re.compile(r"([\w-]+)\s*:\s*([^;{}]*)")
-_LAST_COMPOUND = re.compile(r"[^\s>+~]+\s*$")
+# Each begins only where what it looks for can begin, and not at every letter of a long run.
+_RULE = re.compile(r"(?<![^{}])([^{}]+)\{([^{}]*)\}")
+_DECLARATION = re.compile(r"(?<![\w-])([\w-]+)\s*:\s*([^;{}]*)")
+_LAST_COMPOUND = re.compile(r"(?<![^\s>+~])[^\s>+~]+\s*$")
 _KEY = re.compile(r"#[\w-]+|\.[\w-]+|^[A-Za-z][\w-]*")
 _BLENDING = re.compile(
     r"(?<![\w-])(?:clip-path|mask|mask-image|filter|opacity|mix-blend-mode|isolation|marker(?:-\w+)?)\s*:[^;{}]*;?"

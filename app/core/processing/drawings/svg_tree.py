@@ -12,9 +12,11 @@ _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _INNER = re.compile(r"#[^\s\"'()<>]+")
 _RASTER = re.compile(r"data:image/(?:png|jpeg|jpg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
 _ANIMATIONS = frozenset({"animate", "animateColor", "animateMotion", "animateTransform", "set", "discard"})
-_COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
+_COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _AT_RULES = re.compile(r"@(?:import|namespace|charset)\b[^;{}]*;?|@font-face\s*\{[^{}]*\}", re.IGNORECASE)
-_URL = re.compile(r"url\(\s*(?:\"([^\"]*)\"|'([^']*)'|([^)]*?))\s*\)", re.IGNORECASE)
+# No way to match ends later than at the next bracket or quote: many open ones would otherwise be read to the end each.
+_URL = re.compile(r"url\((?:\s*\"([^\"]*)\"\s*|\s*'([^']*)'\s*|([^()\"']*))\)", re.IGNORECASE)
+_OTHER_URL = re.compile(r"url\((?!#[^\s\"'()<>]+\))", re.IGNORECASE)
 _LOADS = re.compile(
     r"[\\<]|@import|[a-z]:\s*//|javascript:|data:|expression\s*\(|(?<![\w-])(?:-webkit-)?"
     r"(?:image-set|image|src|cross-fade)\s*\(",
@@ -72,11 +74,11 @@ def clean_css(css: str) -> str:
     """A style sheet, declaration list or single value that loads nothing; '' when that cannot be told for sure.
 
     Imports, font faces and comments go; `url()` may name a place in the file. Escapes could spell anything, so a text
-    with a backslash goes whole.
+    with a backslash goes whole, and so does one with a `url(` that does not end, which browsers end for it.
     """
     css = _AT_RULES.sub("", _COMMENT.sub("", css))
-    css = _URL.sub(lambda found: found.group(0) if _INNER.fullmatch(_target(found)) else "none", css)
-    return "" if _LOADS.search(css) else css
+    css = _URL.sub(lambda found: f"url({_target(found)})" if _INNER.fullmatch(_target(found)) else "none", css)
+    return "" if _LOADS.search(css) or _OTHER_URL.search(css) else css
 
 
 def _target(found: re.Match[str]) -> str:
