@@ -1,11 +1,13 @@
 """Tags in the code page of their country, and tags with several values, which come out alike in every format."""
 
 import struct
+import time
 import zlib
 from pathlib import Path
 
 import pytest
 
+from app.core.processing.av.matroska_tags import matroska_values
 from app.core.processing.av.tag_charset import decoded
 from tests.fixtures.av_files import with_atom, write_audio, write_video
 from tests.fixtures.av_results import heard, seen
@@ -193,3 +195,20 @@ def test_a_damaged_tag_costs_only_the_tag(tmp_path: Path, cut: int, version: int
     tag = bytearray(id3v2(version, (name, latin(b"A title that is cut"))))
     tag[cut:] = b"\xff" * (len(tag) - cut)
     assert heard(_mp3(tmp_path, before=bytes(tag))).duration_s == pytest.approx(0.3, abs=0.06)
+
+
+def test_a_tag_that_unpacks_to_gigabytes_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    packed = struct.pack(">I", 65_536) + zlib.compress(bytes(65_536))
+    bomb = id3v2(3, ("TIT2", latin(b"First")), *[("TPE1", packed)] * 10_000, frame_flags=0x80)
+    began = time.process_time()
+    heard(_mp3(tmp_path, before=bomb))
+    assert time.process_time() - began < 5
+
+
+def test_a_flood_of_tags_is_read_up_to_its_limit(tmp_path: Path) -> None:
+    simple = b"\x67\xc8\x8e\x45\xa3\x86ARTIST\x44\x87\x82ab"
+    tag = b"\x73\x73" + (len(simple) | 1 << 28).to_bytes(4) + simple
+    tags = b"\x12\x54\xc3\x67" + (len(tag) * 40_000 | 1 << 28).to_bytes(4) + tag * 40_000
+    path = tmp_path / "flood"
+    path.write_bytes(b"\x18\x53\x80\x67\x01\xff\xff\xff\xff\xff\xff\xff" + tags * 2)
+    assert 0 < sum(len(found.get("artist", [])) for found in matroska_values(path)) < 50_000

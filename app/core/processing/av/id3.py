@@ -3,6 +3,7 @@
 FFmpeg reads the first value of each frame and takes every 8-bit text for Latin-1, which hides both.
 """
 
+import itertools
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ Value: TypeAlias = str | bytes
 _MAX_TAG_BYTES = 16 * 1024 * 1024
 _MAX_TEXT_BYTES = 64 * 1024
 _MAX_VALUES = 64
+_MAX_FRAMES, _MAX_UNPACKED_BYTES = 10_000, 1024 * 1024
+"""Of the whole tag: 16 MiB have room for 200,000 frames that unpack to 64 KiB each."""
 _MAX_CHUNKS = 1_000
 _NAMES = {
     **{"TIT2": "title", "TPE1": "artist", "TALB": "album", "TPE2": "album_artist", "TCON": "genre", "TRCK": "track"},
@@ -72,11 +75,14 @@ def _values_of(file: BinaryIO, head: bytes) -> dict[str, list[Value]]:
     if flags & 0x80 and version < 4:
         body = _without_stuffing(body)
     found: dict[str, list[Value]] = {}
-    for frame in _frames(body, version=version, at=_after_extended_header(body, version=version, flags=flags)):
+    unpacked_bytes = 0
+    frames = _frames(body, version=version, at=_after_extended_header(body, version=version, flags=flags))
+    for frame in itertools.islice(frames, _MAX_FRAMES):
         name = _NAMES.get(frame.name)
-        content = frame.content(version) if name else None
+        content = frame.content(version) if name and unpacked_bytes < _MAX_UNPACKED_BYTES else None
         if name is None or not content:
             continue
+        unpacked_bytes += len(content)
         found[name] = [*found.get(name, []), *_texts(content)][:_MAX_VALUES]
     return {name: values for name, values in found.items() if values}
 

@@ -8,6 +8,7 @@ _NAMES = {b"ARTIST": "artist", b"ALBUM_ARTIST": "album_artist", b"GENRE": "genre
 _SEGMENT, _TAGS, _TAG, _SIMPLE = b"\x18\x53\x80\x67", b"\x12\x54\xc3\x67", b"\x73\x73", b"\x67\xc8"
 _TAG_NAME, _TAG_STRING = b"\x45\xa3", b"\x44\x87"
 _MAX_ELEMENTS = 50_000
+"""Of the whole file, however deep."""
 _MAX_TAGS_BYTES = 1024 * 1024
 _MAX_VALUES = 64
 
@@ -20,35 +21,37 @@ def matroska_values(path: Path) -> list[dict[str, list[str]]]:
     """
     with path.open("rb") as file:
         size_bytes = path.stat().st_size
-        for name, body, after in _children(file, at=0, end=size_bytes):
+        budget = iter(range(_MAX_ELEMENTS))
+        for name, body, after in _children(file, at=0, end=size_bytes, budget=budget):
             if name == _SEGMENT:
-                return list(_tags(file, at=body, end=after))
+                return list(_tags(file, at=body, end=after, budget=budget))
     return []
 
 
-def _tags(file: BinaryIO, *, at: int, end: int) -> Iterator[dict[str, list[str]]]:
-    for name, body, after in _children(file, at=at, end=end):
+def _tags(file: BinaryIO, *, at: int, end: int, budget: Iterator[int]) -> Iterator[dict[str, list[str]]]:
+    for name, body, after in _children(file, at=at, end=end, budget=budget):
         if name == _TAGS and after - body <= _MAX_TAGS_BYTES:
-            for tag, tag_body, tag_after in _children(file, at=body, end=after):
+            for tag, tag_body, tag_after in _children(file, at=body, end=after, budget=budget):
                 if tag == _TAG:
-                    yield _simple_tags(file, at=tag_body, end=tag_after)
+                    yield _simple_tags(file, at=tag_body, end=tag_after, budget=budget)
 
 
-def _simple_tags(file: BinaryIO, *, at: int, end: int) -> dict[str, list[str]]:
+def _simple_tags(file: BinaryIO, *, at: int, end: int, budget: Iterator[int]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, body, after in _children(file, at=at, end=end):
+    for name, body, after in _children(file, at=at, end=end, budget=budget):
         if name != _SIMPLE:
             continue
-        parts = {part: _at(file, begin, stop - begin) for part, begin, stop in _children(file, at=body, end=after)}
+        inside = _children(file, at=body, end=after, budget=budget)
+        parts = {part: _at(file, begin, stop - begin) for part, begin, stop in inside}
         key = _NAMES.get(parts.get(_TAG_NAME, b"").rstrip(b"\x00").upper())
         if key is not None and len(found.setdefault(key, [])) < _MAX_VALUES:
             found[key].append(parts.get(_TAG_STRING, b"").rstrip(b"\x00").decode("utf-8", "surrogateescape"))
     return found
 
 
-def _children(file: BinaryIO, *, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+def _children(file: BinaryIO, *, at: int, end: int, budget: Iterator[int]) -> Iterator[tuple[bytes, int, int]]:
     """Each element's ID, where its data begins and where it ends; one of unknown size is the last."""
-    for _ in range(_MAX_ELEMENTS):
+    for _ in budget:
         head = _at(file, at, 12)
         if at >= end or len(head) < 2:
             return
