@@ -162,3 +162,19 @@ def test_a_large_picture_with_alpha_is_shrunk_in_strips(tmp_path: Path) -> None:
     assert outcome.picture.size == (300, 194)
     assert outcome.picture.getpixel((50, 100)) == files.BLUE
     assert outcome.picture.getpixel((250, 100)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("data", "mime_type"),
+    [
+        (b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff" + b"\x21\xfe\0" * 1_000_000, "image/gif"),
+        (b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff" + bytes(9_000_000), "image/gif"),
+        (b"\xff\xd8" + b"\xff\x01" * 1_000_000, "image/jpeg"),
+    ],
+    ids=["empty GIF extensions", "no GIF blocks", "JPEG markers without a length"],
+)
+def test_millions_of_blocks_are_not_walked_through(data: bytes, mime_type: str, tmp_path: Path) -> None:
+    began = time.process_time()
+    with pytest.raises(InvalidUpload):
+        run(data, mime_type, tmp_path)
+    assert time.process_time() - began < 1.5

@@ -3,17 +3,21 @@
 Source: GIF89a specification, appendix B; the looping block is Netscape's.
 """
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from app.core.errors import UnreadableFile
+from app.core.errors import FileTooComplex, UnreadableFile
 
 _IMAGE, _EXTENSION, _END = 0x2C, 0x21, 0x3B
 _CONTROL, _PLAIN_TEXT, _APPLICATION = 0xF9, 0x01, 0xFF
 _LOOPING: Final = (b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0")
 _MAX_BLOCK_BYTES: Final = 255
+_MAX_BLOCKS: Final = 250_000
+"""Twice as many as the most frames that any setting allows; 9 MB have room for three million."""
+_BEGIN_OR_END: Final = re.compile(rb"[\x21\x2c\x3b]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +115,18 @@ def blocked(codes: bytes) -> bytes:
 
 
 def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
-    """First byte and end of each image and extension, up to the end of the file or its mark."""
+    """First byte and end of each image and extension, up to the end of the file or its mark.
+
+    Raises UnreadableFile when the head of an image is cut off, FileTooComplex over 250,000 blocks.
+    """
     if len(data) < 13:
         return
     position = 13 + _table_bytes(data[10])
+    count = 0
     while position < len(data) and data[position] != _END:
-        start = position
+        start, count = position, count + 1
+        if count > _MAX_BLOCKS:
+            raise FileTooComplex("The GIF file has too many blocks.")
         if data[start] == _IMAGE:
             if start + 11 > len(data):
                 raise UnreadableFile("The image is damaged or incomplete.")
@@ -126,7 +136,8 @@ def _blocks(data: bytes) -> Iterator[tuple[int, int]]:
             position = _after_sub_blocks(data, start + 2)
             yield start, position
         else:
-            position += 1
+            following = _BEGIN_OR_END.search(data, position + 1)
+            position = following.start() if following else len(data)
 
 
 def _frame(data: bytes, start: int, stop: int, control: tuple[int, int, int | None]) -> GifFrame:

@@ -150,11 +150,14 @@ class _Segment:
 
 def _segments(data: bytes) -> Iterator[_Segment]:
     """The segments that have a length, a scan with its data, and the end marker; in file order."""
-    position = 2
+    position, standalone = 2, 0
     while (found := _NEXT_MARKER.search(data, position)) is not None:
         follows_directly = data[position : found.start()].strip(b"\xff") == b""
         marker, position = data[found.start() + 1], found.end()
         if marker in _STANDALONE:
+            standalone += 1
+            if standalone > _MAX_SEGMENTS:
+                raise FileTooComplex("The JPEG file has too many scans or segments.")
             continue
         payload = b""
         if marker != _EOI:
