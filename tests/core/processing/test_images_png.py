@@ -1,6 +1,7 @@
 """Damage in parts of a PNG that nobody needs costs nothing, damage of its pixels is refused, and its key is exact."""
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from app.core.errors import UnreadableFile
 from app.core.processing.contract import ProcessingOptions
 from app.core.processing.imaging import png_chunks, vips_codec
 from tests.core.processing.image_jobs import corners_are_right, near, run
+from tests.fixtures import colored_files as colored
 from tests.fixtures import image_files as files
 from tests.fixtures import png_files as pngs
 from tests.fixtures.png_files import Chunk, wrong_chunk
@@ -236,3 +238,16 @@ def test_a_large_picture_of_sixteen_bits_keeps_its_transparency(tmp_path: Path) 
     assert (alpha.getpixel((20, 30)), alpha.getpixel((80, 30))) == (255, 0)
     assert isinstance(outcome.picture, Image.Image)
     assert outcome.picture.convert("RGBA").getpixel((20, 30)) == (64, 64, 64, 255)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(b"<x:xmpmeta>" + b" " * 3_000_000)),
+        (b"iCCP", b"a scanner's\0\0" + zlib.compress(bytes(3_000_000))),
+    ],
+    ids=["XMP", "profile"],
+)
+def test_much_beside_the_pixels_is_no_damage(chunk: tuple[bytes, bytes], tmp_path: Path) -> None:
+    data = colored.with_chunks(files.saved(files.quarters(), "PNG"), files.png_chunk(*chunk))
+    assert run(data, "image/png", tmp_path).file.width_px == 64

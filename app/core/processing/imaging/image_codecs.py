@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 import pillow_heif
-from PIL import AvifImagePlugin, Image
+from PIL import AvifImagePlugin, Image, PngImagePlugin
 
 from app.core.errors import FileTooComplex, InvalidUpload, UnreadableFile, UnsupportedFileType
 from app.core.media_types import FileType
@@ -18,6 +18,9 @@ from app.core.processing.imaging import vips_codec
 
 # A thread of its own per core would reserve 128 MiB of address space each, out of the sandbox's one GiB.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+# Unpacked bytes of a profile or a text in a PNG, beyond which Pillow calls the picture damaged; its own one MiB is less
+# than the XMP of an edited photo and the profile of a scanner may have. The sum of the texts stays at its 64 MiB.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 * 1024 * 1024
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 
 _FAULTS: Final = (
