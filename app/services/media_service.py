@@ -8,7 +8,7 @@ from datetime import datetime
 from app.core.database import Database
 from app.core.errors import ContentNotFound, MediaNotFound, NotFound, PermissionDenied, StoredFileNotFound
 from app.core.http_conditions import NO_CONDITIONS, Conditions
-from app.core.json_safety import RawJson, read
+from app.core.json_safety import RawJson, is_readable, read
 from app.core.media_types import MediaType
 from app.core.paging import Cursor
 from app.core.storage import StorageManager
@@ -188,8 +188,8 @@ def _require_uploader(media: Media | MediaRecord, user_id: uuid.UUID) -> None:
 def _main_file(media: MediaRecord, key: str) -> StoredFile:
     # Only text that is UTF-8 is said to be: for anything else a browser's guess is as good as ours.
     is_text = media.mime_type == "text/plain"
-    properties = read(media.properties.text.encode()) if is_text else None
-    is_utf8 = isinstance(properties, dict) and properties.get("charset") in {"utf-8", "us-ascii"}
+    properties = read(media.properties.text.encode()) if is_text and is_readable(media.properties) else None
+    is_utf8 = isinstance(properties, dict) and properties.get("charset") in ("utf-8", "us-ascii")
     return StoredFile(
         key=key,
         filename=media.filename,

@@ -11,6 +11,7 @@
 A crash between any two steps leaves at most staging files and journal entries, which the sweep finishes.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from app.core.errors import (
     ServiceError,
     StorageUnavailable,
 )
+from app.core.json_safety import AT_ONCE_BYTES
 from app.core.malware_scan import MalwareScanner
 from app.core.media_types import MediaType
 from app.core.processing.contract import Job, ProcessedFile, ProcessingOptions
@@ -125,7 +127,7 @@ class UploadSaga:
         refusal = await self._admit(request)
         async with self._storage.area() as area:
             received = await self._receive(request, area.incoming)
-            form = read_form(received, content_id=request.content_id)
+            form = await self._form(request, received)
             if (replay := await self._earlier_answer(request, form)) is not None:
                 return UploadOutcome(replay, is_replay=True)
             if refusal is not None:
@@ -190,6 +192,11 @@ class UploadSaga:
         return self._settings.size_limit_bytes(media_type)
 
     # -- check -----------------------------------------------------------------------------------------------------
+
+    async def _form(self, request: UploadRequest, received: ReceivedUpload) -> UploadForm:
+        if len(received.fields.get("metadata", "")) > AT_ONCE_BYTES:
+            return await asyncio.to_thread(read_form, received, content_id=request.content_id)
+        return read_form(received, content_id=request.content_id)
 
     async def _require_content(self, request: UploadRequest, form: UploadForm) -> None:
         if form.content_id is not None and request.content_id is None:

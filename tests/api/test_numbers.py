@@ -1,6 +1,8 @@
 """A number in `metadata` is kept exactly or refused, and whatever was accepted once is served by every route."""
 
+import asyncio
 import json
+import time
 import uuid
 from decimal import Decimal
 
@@ -8,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from app.core.json_safety import RawJson, is_readable
 from tests.fixtures.api import CONTENT, MEDIA, Api
 from tests.fixtures.pictures import png
 
@@ -148,3 +151,54 @@ async def test_a_row_written_by_hand_costs_no_page(
         media = [one for item in items for one in item.get("media", [item])]
         assert {"mine": 1} in [one["metadata"] for one in media] or len(media) == 1
         assert [one["metadata"] for one in media if one["id"] == media_id] == [shown]
+
+
+LONG_BODIES = {
+    "exponents": b",".join([b"1e5"] * 99_000),
+    "long when written out": b",".join([b"1e300"] * 99_000),
+    "integers": b",".join([b"1"] * 500_000),
+    "an exponent and many integers": b"1e5" + b",1" * 99_000,
+}
+
+
+@pytest.mark.parametrize("values", LONG_BODIES.values(), ids=LONG_BODIES)
+async def test_a_body_full_of_numbers_holds_nobody_else(api: Api, values: bytes) -> None:
+    media_id = (await api.uploaded("a.png", png(5, 5), "image"))["id"]
+    body = b'{"metadata": {"a": [' + values + b"]}}"
+    waits_s = [0.0]
+
+    async def wait_in_turn() -> None:
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(0.001)
+            waits_s.append(time.monotonic() - before_s)
+
+    waiting = asyncio.create_task(wait_in_turn())
+    began_s = time.monotonic()
+    reply = await api.client.put(f"{MEDIA}/{media_id}", content=body, headers=api.auth | AS_JSON)
+    took_s = time.monotonic() - began_s
+    waiting.cancel()
+    assert reply.status_code == 400
+    assert max(waits_s) < max(0.1, took_s / 2)
+
+
+async def test_a_body_of_too_many_values_is_refused_and_a_text_of_commas_is_not(api: Api) -> None:
+    many = b'{"title": "T", "other": [0' + b",0" * 100_000 + b"]}"
+    reply = await api.client.post(f"{CONTENT}/", content=many, headers=api.auth | AS_JSON)
+    assert (reply.status_code, reply.json()["detail"]) == (400, "The body has more than 100000 values.")
+    commas = b'{"title": "T", "body": "' + b",," * 100_000 + b'"}'
+    reply = await api.client.post(f"{CONTENT}/", content=commas, headers=api.auth | AS_JSON)
+    assert (reply.status_code, len(reply.json()["body"])) == (201, 200_000)
+
+
+@pytest.mark.parametrize(
+    "text_of_digits",
+    [("1" * 1000 + "a") * 65, "1" * 65_000, '\\"' * 10_000 + "1" * 3_000, ("1" * 1001 + "\\\\") * 60],
+    ids=["almost too long", "one run", "behind quotes", "behind backslashes"],
+)
+def test_looking_for_long_numbers_takes_no_time(text_of_digits: str) -> None:
+    row = RawJson('{"a": "' + text_of_digits + '", "b": [' + ",".join(["1"] * 30_000) + "]}")
+    began_s = time.thread_time()
+    assert all(is_readable(row) for _ in range(20))
+    assert time.thread_time() - began_s < 0.1
+    assert not is_readable(RawJson(row.text[:-1] + ', "c": ' + "1" * 1001 + "}"))
