@@ -50,6 +50,8 @@ def holds(conditions: Conditions) -> bool:
         (",", False),
         ('"x",' * 10_000, False),
         (" " * 60_000 + "x", False),
+        (f" ,\t, ,{TAG} , ,", True),
+        (f",,{TAG},x", False),
     ],
 )
 def test_if_match(if_match: str, expected: bool) -> None:
