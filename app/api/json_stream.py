@@ -45,7 +45,9 @@ class JsonStream(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] == "HEAD":
-            await Response(status_code=self.status_code, headers=dict(self.headers))(scope, receive, send)
+            # A Response of its own would say that GET has a body of no bytes; how many it has nobody knows.
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": b""})
         else:
             await super().__call__(scope, receive, send)
 

@@ -1,5 +1,6 @@
 """HEAD is GET without the body; an address is one spelling; a request says once who sends it."""
 
+import json
 import uuid
 from pathlib import Path
 
@@ -56,6 +57,20 @@ async def test_head_is_get_without_the_body(api: Api, tmp_path: Path) -> None:
             (n, v) for n, v in compared(whole).items() if n not in left_out
         }, address
         assert int(head.headers["content-length"]) > 0, address
+
+
+async def test_head_of_a_list_that_is_streamed_says_no_wrong_length(api: Api) -> None:
+    content = await api.client.post(f"{CONTENT}/", json={"title": "t"}, headers=api.auth)
+    content_id = content.json()["id"]
+    for number in range(6):
+        metadata = json.dumps({"text": "x" * 60_000})
+        await api.uploaded("a.txt", str(number).encode(), "document", content_id=content_id, metadata=metadata)
+    for address in (f"{MEDIA}/content/{content_id}/media", f"{CONTENT}/{content_id}"):
+        whole = await api.client.get(address)
+        head = await api.client.head(address)
+        assert len(whole.content) > 6 * 60_000, address
+        assert (head.status_code, head.content, compared(head)) == (200, b"", compared(whole)), address
+        assert "content-length" not in head.headers, address
 
 
 @pytest.mark.parametrize(
