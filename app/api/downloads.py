@@ -25,7 +25,7 @@ from app.core.errors import StoredFileNotFound
 from app.core.filenames import content_disposition, with_extension
 from app.core.http_conditions import conditions_of
 from app.core.http_ranges import ByteRange, http_date, wanted_ranges
-from app.core.media_types import by_mime_type
+from app.core.media_types import by_mime_type, is_known
 from app.core.storage import StorageManager
 from app.core.storage_backends.base import OpenFile
 from app.services.media_service import StoredFile
@@ -38,6 +38,7 @@ REVALIDATE = "public, max-age=0, must-revalidate"
 _AT_ONCE_BYTES: Final = 512 * 1024
 """Up to here a file goes out in one message; beyond, the client's pace decides how much of it is held in memory."""
 _KEPT_HEADERS: Final = 4096
+_UNKNOWN: Final = "application/octet-stream"
 
 # A file of a user never gets a script, a form, a frame or a request of its own, whatever it turns out to be.
 _POLICY = "default-src 'none'; sandbox"
@@ -216,11 +217,16 @@ async def _client_left(receive: Receive) -> None:
 
 @lru_cache(maxsize=_KEPT_HEADERS)
 def _headers(file: StoredFile, delivery: Delivery) -> Mapping[str, str]:
-    file_type = by_mime_type(file.mime_type)
-    shown = delivery.disposition if file_type.inline else "attachment"
+    mime_type, filename = _UNKNOWN, file.filename
+    shown: Disposition = "attachment"
+    if is_known(file.mime_type):  # the column may be empty, and by hand anything may be written there
+        file_type = by_mime_type(file.mime_type)
+        mime_type = f"{file.mime_type}; charset={file.charset}" if file.charset else file.mime_type
+        shown = delivery.disposition if file_type.inline else shown
+        filename = with_extension(file.filename, file_type.extensions)
     headers = {
-        "Content-Type": f"{file.mime_type}; charset={file.charset}" if file.charset else file.mime_type,
-        "Content-Disposition": content_disposition(shown, with_extension(file.filename, file_type.extensions)),
+        "Content-Type": mime_type,
+        "Content-Disposition": content_disposition(shown, filename),
         "Content-Security-Policy": _SVG_POLICY if file.mime_type == "image/svg+xml" else _POLICY,
         "X-Content-Type-Options": "nosniff",
         # Media are public and meant to be embedded by other origins' pages.

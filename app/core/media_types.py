@@ -96,6 +96,11 @@ def by_mime_type(mime_type: str) -> FileType:
     return _BY_MIME_TYPE[mime_type]
 
 
+def is_known(mime_type: str) -> bool:
+    """Whether the table has exactly this MIME type."""
+    return mime_type in _BY_MIME_TYPE
+
+
 def by_extension(extension: str) -> tuple[FileType, ...]:
     """Every row that allows this lower-case extension without its dot; empty when nothing does."""
     return tuple(file_type for file_type in FILE_TYPES if extension in file_type.extensions)

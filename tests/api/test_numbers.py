@@ -202,3 +202,22 @@ def test_looking_for_long_numbers_takes_no_time(text_of_digits: str) -> None:
     assert all(is_readable(row) for _ in range(20))
     assert time.thread_time() - began_s < 0.1
     assert not is_readable(RawJson(row.text[:-1] + ', "c": ' + "1" * 1001 + "}"))
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    ["mime_type = NULL", "mime_type = E'text/plain\\r\\nX: y'", "mime_type = 't\u00e9xt'",
+     """properties = '{"charset": [1]}'""",
+     "properties = CAST(repeat('{\"a\"\\:', 2000) || '1' || repeat('}', 2000) AS jsonb)"],
+    ids=["no type", "type with a line end", "unknown type", "charset that is none", "deep properties"],
+)  # fmt: skip
+async def test_a_file_whose_row_was_written_by_hand_is_served(api: Api, by_hand: str) -> None:
+    media = await api.uploaded("a.txt", b"some text", "document")
+    async with api.database.transaction() as session:
+        await session.execute(text(f"UPDATE media SET {by_hand} WHERE id = :id"), {"id": media["id"]})
+    for address in (f"{MEDIA}/{media['id']}/download", str(media["url"]).removeprefix("http://media.test")):
+        reply = await api.client.get(address)
+        assert (reply.status_code, reply.content) == (200, b"some text")
+        kind = reply.headers["content-type"]
+        assert kind == ("application/octet-stream" if "mime_type" in by_hand else "text/plain")
+        assert reply.headers["content-disposition"].startswith("attachment" if "mime_type" in by_hand else "")
