@@ -28,7 +28,7 @@ from app.core.processing.workers.answer_check import MAX_OUTPUT_BYTES, read_answ
 from app.core.processing.workers.confinement import gaps
 from app.core.processing.workers.job_record import record_job
 from app.core.processing.workers.outcome_errors import fault_error, lost_worker_error, refusal_error
-from app.core.processing.workers.turns import Turns, User
+from app.core.processing.workers.turns import Turn, Turns, User
 from app.core.processing.workers.wire import Answer, WireError, encode_job
 from app.core.processing.workers.worker import WorkerArguments
 from app.core.processing.workers.worker_pool import WorkerPool
@@ -101,6 +101,7 @@ class Sandbox:
             on_change=self._measure,
         )
         self._turns = Turns(size=workers, queue_size=queue_size, slots=slots, on_hogged=self._pool.want_extra)
+        self._successions: set[asyncio.Task[None]] = set()
         self._timeout_s = timeout_s
         self._jobs = 0
 
@@ -140,6 +141,7 @@ class Sandbox:
         self._pool.is_closing = True
         self._turns.close(ShuttingDown())
         await self._pool.close()
+        await asyncio.gather(*self._successions)
         self._measure()
 
     async def __aenter__(self) -> Self:
@@ -267,9 +269,24 @@ class Sandbox:
         try:
             yield worker
         finally:
-            self._pool.give_back(worker)
-            self._turns.give_back(turn)
+            if worker.is_usable:
+                self._pool.give_back(worker)
+                self._turns.give_back(turn)
+            else:
+                self._keep_busy(asyncio.create_task(self._give_back_later(worker, turn), name="sandbox-successor"))
             self._measure()
+
+    async def _give_back_later(self, worker: WorkerProcess, turn: Turn) -> None:
+        """Whose file ended a worker waits for the next one: he would take it from others else, again and again."""
+        try:
+            await worker.has_closed_within(None)
+            await self._pool.has_successors()
+        finally:
+            self._turns.give_back(turn)
+
+    def _keep_busy(self, task: asyncio.Task[None]) -> None:
+        self._successions.add(task)
+        task.add_done_callback(self._successions.discard)
 
     def _measure(self) -> None:
         stats = self.stats

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.errors import ServiceBusy, ShuttingDown
+from app.core.errors import ServiceBusy, ShuttingDown, UnreadableFile
 from app.core.machine_slots import MachineSlots
 from app.core.processing.workers import turns as turns_module
 from app.core.processing.workers.turns import Turn, Turns, User
@@ -185,5 +185,36 @@ async def test_small_files_of_others_do_not_wait_for_heavy_ones(
         for task in heavy:
             task.cancel()
         await asyncio.gather(*heavy, return_exceptions=True)
-        assert slots.held == 0
+        await until(lambda: slots.held == 0)
     slots.close()
+
+
+async def test_whose_files_end_workers_waits_for_the_next_ones_and_others_do_not(
+    open_sandbox: SandboxMaker, job_named: JobMaker
+) -> None:
+    async with open_sandbox(workers=2) as sandbox:
+        heavy = [asyncio.create_task(sandbox.run(job_named("sleep"), user=ANN)) for _ in range(2)]
+        await until(lambda: sandbox.stats.workers == 3)
+        for task in heavy:
+            task.cancel()
+        await asyncio.gather(*heavy, return_exceptions=True)
+        await until(lambda: sandbox.stats.workers == 3)
+        killed = [asyncio.create_task(sandbox.run(job_named("segfault"), user=ANN)) for _ in range(5)]
+        fewest_idle = 3
+        while not all(task.done() for task in killed):
+            fewest_idle = min(fewest_idle, sandbox.stats.workers - sandbox.stats.busy)
+            await sandbox.run(job_named("plain"), user=BOB)
+            await asyncio.sleep(0.005)
+        assert fewest_idle >= 1, "a worker is there for whoever ended none"
+        assert sandbox.stats.ended["crashed"] == 10
+        await until(lambda: sandbox.stats.workers == 3)
+
+
+async def test_files_that_crash_fresh_workers_do_not_slow_down_the_next_start(
+    open_sandbox: SandboxMaker, job_named: JobMaker
+) -> None:
+    async with open_sandbox(workers=1) as sandbox, asyncio.timeout(10):
+        for _ in range(3):
+            with pytest.raises(UnreadableFile):
+                await sandbox.run(job_named("segfault"))
+        await sandbox.run(job_named("plain"))

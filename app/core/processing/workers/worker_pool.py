@@ -58,6 +58,8 @@ class WorkerPool:
         self._idle: list[WorkerProcess] = []
         self._waiters: deque[asyncio.Future[WorkerProcess]] = deque()
         self._failed_starts = 0
+        self._is_extra_unused = False
+        self._news = asyncio.Event()
         self.is_closing = False
         self.confinement: Mapping[str, str] = {}
         """What the newest worker reported, see `confinement.confine`."""
@@ -68,6 +70,11 @@ class WorkerPool:
     def alive(self) -> list[WorkerProcess]:
         """The workers that are idle or lent out."""
         return list(self._alive)
+
+    @property
+    def _wanted(self) -> int:
+        has_extra = self._extra is not None and not self._extra.done()
+        return self._size + has_extra
 
     @property
     def lent(self) -> int:
@@ -88,6 +95,7 @@ class WorkerPool:
     async def close(self) -> None:
         """Kill every worker; returns when no process and no pipe is left. Waiting callers get ShuttingDown."""
         self.is_closing = True
+        self._news.set()
         self._refuse_waiters()
         tasks = [*self._keepers, *(task for task in (self._extra, self._watcher) if task is not None)]
         for task in tasks:
@@ -99,6 +107,13 @@ class WorkerPool:
         """Have one worker more for the next minutes; it is there in about a second."""
         if not self.is_closing and (self._extra is None or self._extra.done()):
             self._extra = asyncio.create_task(self._keep_extra(), name="sandbox-extra")
+            self._extra.add_done_callback(lambda _: self._news.set())
+
+    async def has_successors(self) -> None:
+        """Return when every worker that ended has its successor, or when one of those could not be started."""
+        while len(self._alive) < self._wanted and not self._failed_starts and not self.is_closing:
+            self._news.clear()
+            await self._news.wait()
 
     async def take(self) -> WorkerProcess:
         """A worker, at once or after waiting; pass it to `give_back` in any case.
@@ -153,6 +168,7 @@ class WorkerPool:
             except WorkerStartError:
                 failures += 1
                 self._failed_starts += 1
+                self._news.set()
                 log.exception("sandbox.worker_start_failed", attempt=failures)
                 if not started.done():
                     started.set_exception(_no_worker())
@@ -160,9 +176,11 @@ class WorkerPool:
                     self._refuse_waiters()
 
     async def _keep_extra(self) -> None:
-        """The extra worker, which nobody replaces."""
+        """The extra worker; it has a successor unless nobody has used it for long."""
+        self._is_extra_unused = False
         with contextlib.suppress(WorkerStartError):  # as long as it does not start, things are as they were
-            await self._live(asyncio.get_running_loop().create_future(), idle_s=_EXTRA_LIVES_S)
+            while not self._is_extra_unused:
+                await self._live(asyncio.get_running_loop().create_future(), idle_s=_EXTRA_LIVES_S)
 
     async def _live(self, started: asyncio.Future[None], *, idle_s: float | None = None) -> bool:
         """One worker's life; True when it did some work or lasted. It ends when it is found idle every `idle_s`."""
@@ -200,12 +218,14 @@ class WorkerPool:
         try:
             self._failed_starts = 0
             self._alive.add(worker)
+            self._news.set()
             self.give_back(worker)
             self._on_change()
             if not started.done():
                 started.set_result(None)
             while not await worker.has_closed_within(idle_s):
                 if worker in self._idle:
+                    self._is_extra_unused = True
                     worker.kill(WorkerEnd.RETIRED)
         finally:
             self._alive.discard(worker)
@@ -213,7 +233,10 @@ class WorkerPool:
                 self._idle.remove(worker)
             self._on_change()
         self._note_end(worker)
-        return worker.end is not WorkerEnd.CRASHED or worker.jobs_done > 0 or time.monotonic() - ready > _STABLE_AFTER_S
+        # A crash in the midst of a job is the file's doing, and the next file must not wait for it.
+        return (
+            worker.end is not WorkerEnd.CRASHED or worker.jobs_begun > 0 or time.monotonic() - ready > _STABLE_AFTER_S
+        )
 
     def _note_end(self, worker: WorkerProcess) -> None:
         end = worker.end or WorkerEnd.CRASHED

@@ -67,6 +67,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
     def __init__(self, box: WorkerBox) -> None:
         loop = asyncio.get_running_loop()
         self.box = box
+        self.jobs_begun = 0
         self.jobs_done = 0
         self.end: WorkerEnd | None = None
         self._may_be_accident = False
@@ -136,6 +137,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         cancelled caller leaves no job behind: a short rest of it may finish, else the process is killed.
         """
         assert self._transport is not None
+        self.jobs_begun += 1
         self._expect_frame(max_text_bytes, has_begun=False)
         self._pipe_in().write(request)
         try:
