@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from fastapi.exceptions import RequestValidationError
@@ -18,6 +19,9 @@ MAX_JSON_BYTES = 1024 * 1024
 # what it needs 100 ms for.
 _MAX_VALUES: Final = 100_000
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+
+# One large body at a time: threads take the interpreter from the event loop in turns, and many would take most of them.
+_reader: Final = ThreadPoolExecutor(1, thread_name_prefix="json")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,7 +41,7 @@ async def read_json(request: Request, model: type[Model]) -> Model:
     if content_type != "application/json":
         raise InvalidRequest("Send the body as application/json.")
     if len(body) > AT_ONCE_BYTES:
-        return await asyncio.to_thread(_read, bytes(body), model)
+        return await asyncio.get_running_loop().run_in_executor(_reader, _read, bytes(body), model)
     return _read(bytes(body), model)
 
 

@@ -24,6 +24,7 @@ from app.server.lingering import LINGERING_CONNECTIONS, Linger, LingeringConnect
 from app.server.patience import BodyWatch, ConnectionLimits, Deadline, WriteWatch
 from app.server.request_meter import RequestMeter
 from app.server.room_reader import WORTHWHILE_BYTES, RoomReader
+from app.server.waiting import WaitingConnections
 
 _MAX_PIPELINED: Final = 8
 
@@ -35,6 +36,7 @@ class ConnectionConfig(Config):
 
     limits: ConnectionLimits
     lingering: LingeringConnections
+    waiting: WaitingConnections
 
 
 class MediaHttpProtocol(HttpToolsProtocol):
@@ -50,6 +52,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         assert isinstance(config, ConnectionConfig)
         self._limits = config.limits
+        self._waiting = config.waiting
         self._meter = RequestMeter()
         self._refusal: Refusal | None = None
         self._is_deaf = False
@@ -73,7 +76,11 @@ class MediaHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self._write_watch = WriteWatch(self.loop, transport, self._limits.send_timeout_s)
+        self._waiting.add(self)
         excess = len(self.connections) - self._limits.max_connections
+        if excess > 0 and (idle := self._waiting.longest()) is not None:
+            idle.transport.abort()
+            excess -= 1
         if excess > LINGERING_CONNECTIONS:
             transport.abort()
         elif excess > 0:
@@ -82,6 +89,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
             self._head_deadline.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._waiting.discard(self)
         for watch in (self._head_deadline, self._linger, self._body_watch, self._write_watch):
             if watch is not None:
                 watch.stop()
@@ -183,6 +191,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
         self._raise(self._meter.head_complete(version, is_upgrade=is_upgrade))
         super().on_headers_complete()
         self._in_head, self._in_body = False, True
+        self._waiting.discard(self)
         self._head_deadline.stop()
 
     def on_body(self, body: bytes) -> None:
@@ -223,6 +232,7 @@ class MediaHttpProtocol(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self._is_deaf:
             return  # that was the last answer
+        self._waiting.add(self)
         if self._in_head:
             self._head_deadline.start()
         else:

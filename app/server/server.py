@@ -19,6 +19,7 @@ from app.server.lingering import LingeringConnections
 from app.server.patience import ConnectionLimits
 from app.server.protocol import ConnectionConfig, MediaHttpProtocol
 from app.server.start_failure import words_of_failure
+from app.server.waiting import WaitingConnections
 
 _DRAIN_NOTICE_S: Final = 1.0
 _CANCEL_S: Final = 2.0
@@ -47,6 +48,7 @@ class MediaConfig(ConnectionConfig):
         )
         self.limits = ConnectionLimits.of(settings)
         self.lingering = LingeringConnections()
+        self.waiting = WaitingConnections()
         self.grace_s = settings.SHUTDOWN_GRACE_S
         self.drain_notice_s = min(_DRAIN_NOTICE_S, settings.SHUTDOWN_GRACE_S / 5)
 

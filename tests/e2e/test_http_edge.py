@@ -1,7 +1,9 @@
 """What is no proper HTTP/1.1 request is refused in our JSON, the connection ends, and nothing is smuggled past."""
 
 import logging
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -176,6 +178,22 @@ def test_connections_beyond_the_limit_are_told_to_come_back(edge: EdgeServer) ->
     finally:
         for connection in opened:
             connection.close()
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /ec", b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_connections_that_wait_for_long_make_room(edge: EdgeServer, sent: bytes) -> None:
+    with ExitStack() as stack:
+        held = [stack.enter_context(raw_connection(edge.port)) for _ in range(50)]
+        for connection in held:
+            connection.send(sent)
+            if sent.endswith(b"\r\n\r\n"):
+                assert connection.read_response().status == 200
+        deadline = time.monotonic() + 10
+        while (reply := exchange(edge.port, b"GET /echo HTTP/1.1\r\nHost: x\r\n\r\n")) is None or reply.status == 503:
+            assert time.monotonic() < deadline
+        assert reply.status == 200
+        assert held[0].is_closed(within_s=3)
+        assert not held[-1].is_closed(within_s=0.05)
 
 
 SENT_ID = b"X-Request-ID: from-the-client.7\r\n"
