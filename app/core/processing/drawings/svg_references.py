@@ -28,6 +28,8 @@ _PAINTS = frozenset({"fill", "stroke"})
 _SHAPES = frozenset({"path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "image"})
 _HEAVY = ("clipPath", "mask", "pattern", "marker", "filter")
 _WAITING = frozenset({*_HEAVY, "defs", "symbol", *_GRADIENTS})
+_MULTIPLYING = frozenset({*_WAITING, *_LAYERS_OF, "use", "style", "href"})
+"""Elements and attributes of which one is reason enough to follow everything."""
 _LINK = re.compile(r"url\(\s*[\"']?\s*#([^\s\"')]+)")
 _NUMBER = re.compile(r"[\d.]+")
 # Each begins only where what it looks for can begin, and not at every letter of a long run.
@@ -74,11 +76,32 @@ def amount_of(root: Element) -> Amount:
     Raises FileTooComplex over MAX_FOLLOWED elements.
     Source: SVG 2 sections 5.6 (use), 13.7 (markers), 14.3 (patterns); CSS Masking 1 sections 5 and 6.
     """
-    walk = _Walk(root)
-    amount = walk.of(root)
+    if (plain := _plain_amount(root)) is not None:
+        return plain
+    amount = _Walk(root).of(root)
     if amount.elements > MAX_FOLLOWED:
         raise FileTooComplex("The SVG file copies its own parts too many times.")
     return amount
+
+
+def _plain_amount(root: Element) -> Amount | None:
+    """What `_Walk` finds where nothing refers to anything and no layer is made but the sheet's, as in most drawings.
+
+    None for all others. Following references took 6 of the 53 ms of a small drawing (measured 2026-11).
+    """
+    elements = shapes = corners = 0
+    for element in root.iter():
+        name = svg_tree.name_of(element)
+        if name in _MULTIPLYING or (name == "svg" and element is not root):
+            return None
+        for attribute, value in element.attrib.items():
+            if attribute in _MULTIPLYING or attribute.endswith("}href") or "url(" in value:
+                return None
+        elements += 1
+        if name in _SHAPES:
+            shapes += 1
+            corners += _corners(element)
+    return Amount(elements, _CONTAINERS["svg"], shapes, corners)
 
 
 def leave_out_layers(root: Element) -> None:
