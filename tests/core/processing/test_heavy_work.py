@@ -15,8 +15,11 @@ _CONTEXT = multiprocessing.get_context("spawn")
 _LONG_S = 30.0
 
 
-def work(lock: Path, needed_bytes: int, ready: Event, begun: Event, may_end: Event) -> None:
+def work(  # noqa: PLR0917 - a process takes no keywords
+    lock: Path, needed_bytes: int, max_wait_s: float, ready: Event, begun: Event, may_end: Event
+) -> None:
     heavy_work.share(lock)
+    heavy_work.MAX_WAIT_S = max_wait_s
     ready.set()
     with heavy_work.turn(needed_bytes):
         begun.set()
@@ -35,10 +38,10 @@ class Jobs:
         self._lock = lock
         self._jobs: list[Job] = []
 
-    def start(self, needed_bytes: int) -> Job:
+    def start(self, needed_bytes: int, *, max_wait_s: float = _LONG_S) -> Job:
         """A job that is about to take its turn, or has it."""
         ready, begun, may_end = _CONTEXT.Event(), _CONTEXT.Event(), _CONTEXT.Event()
-        process = _CONTEXT.Process(target=work, args=(self._lock, needed_bytes, ready, begun, may_end))
+        process = _CONTEXT.Process(target=work, args=(self._lock, needed_bytes, max_wait_s, ready, begun, may_end))
         self._jobs.append(Job(process, begun, may_end))
         process.start()
         assert ready.wait(_LONG_S)
@@ -76,6 +79,11 @@ def test_a_killed_job_gives_its_turn_back(jobs: Jobs) -> None:
     first.process.join(_LONG_S)
 
     assert second.begun.wait(_LONG_S)
+
+
+def test_a_turn_that_is_never_given_back_is_not_waited_for_without_end(jobs: Jobs) -> None:
+    assert jobs.start(heavy_work.HEAVY_FROM_BYTES).begun.wait(_LONG_S)
+    assert jobs.start(heavy_work.HEAVY_FROM_BYTES, max_wait_s=0.2).begun.wait(_LONG_S)
 
 
 def test_a_small_job_does_not_wait(jobs: Jobs) -> None:
