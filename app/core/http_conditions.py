@@ -101,6 +101,8 @@ def _matches(header: bytes, etag: str, *, is_strong: bool) -> bool:
     if header.strip() == b"*":
         return True
     tag, position, is_found = etag.encode("latin-1"), 0, False
+    if tag not in header:
+        return False  # thousands of others need not be read one by one
     while position < len(header):
         element = _ELEMENT.match(header, position)
         if element is None:
