@@ -1,7 +1,7 @@
 """Who may upload to a content, how many media it may have, and the index that its media are read by, page by page.
 
 Revision 0003, after 0002. The indexes are built while others read and write (CREATE INDEX CONCURRENTLY), so each is a
-transaction of its own; what comes before them locks `content` and `media` for an instant and looks at no row.
+transaction of its own; what comes before them locks `content` for an instant and `media` not at all.
 """
 
 from collections.abc import Sequence
@@ -35,13 +35,6 @@ BEGIN
 END
 $$
 """
-# What the driver cannot make a time of would cost every page that shows it. Rows from before are not looked at, which
-# would need a scan under a lock.
-_READABLE_TIMES = """
-ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_times_readable, ADD CONSTRAINT ck_{table}_times_readable
-CHECK (created_at BETWEEN '0001-01-02Z' AND '9999-12-30Z' AND updated_at BETWEEN '0001-01-02Z' AND '9999-12-30Z')
-NOT VALID
-"""
 _INDEXES = {
     "idx_media_content_created": ("media", ["content_id", "created_at", "id"], "content_id IS NOT NULL"),
     "idx_content_created_by": ("content", ["created_by"], None),
@@ -52,8 +45,6 @@ def upgrade() -> None:
     # Each may be there already: an interrupted run has committed what comes before the indexes.
     op.execute("ALTER TABLE content ADD COLUMN IF NOT EXISTS attach varchar(10) DEFAULT 'anyone' NOT NULL")
     op.execute(_FUNCTION)
-    for table in ("media", "content"):
-        op.execute(_READABLE_TIMES.format(table=table))
     with op.get_context().autocommit_block():
         for name, (table, columns, condition) in _INDEXES.items():
             # What was interrupted leaves an index that is not valid.
@@ -66,7 +57,5 @@ def downgrade() -> None:
     with op.get_context().autocommit_block():
         for name, (table, _, _) in _INDEXES.items():
             op.drop_index(name, table, if_exists=True, postgresql_concurrently=True)
-    for table in ("media", "content"):
-        op.execute(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS ck_{table}_times_readable")
     op.execute("DROP FUNCTION IF EXISTS place_in_content(uuid, uuid, bigint)")
     op.execute("ALTER TABLE content DROP COLUMN IF EXISTS attach")
