@@ -159,13 +159,13 @@ async def test_a_job_gives_its_slot_back_whatever_happens(
     async with open_sandbox(slots=slots, timeout_s=0.5) as sandbox:
         with pytest.raises(FileTooComplex):
             await sandbox.run(job_named("sleep"))
-        assert slots.held == 0
+        await until(lambda: slots.held == 0)
         await until(lambda: sandbox.stats.workers == 1 and sandbox.stats.ended == {WorkerEnd.TIMED_OUT: 1})
         job = asyncio.create_task(sandbox.run(job_named("sleep")))
         await until(lambda: slots.held == 1)
         job.cancel()
         await asyncio.gather(job, return_exceptions=True)
-        assert slots.held == 0
+        await until(lambda: slots.held == 0)
     slots.close()
 
 
