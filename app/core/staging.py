@@ -171,10 +171,12 @@ class Staging:
         """
         self.beat()
         try:
-            names = [name for name in _names(self.root) if (self.root / name).is_dir()]
+            # Alone with the root, or a process that has made its directory and not locked it yet would look dead.
+            with locked(self.root):
+                names = [name for name in _names(self.root) if (self.root / name).is_dir()]
+                return {name for name in names if self.is_alive(name, age_s=age_s) is False}
         except OSError as exc:
             raise storage_error(exc) from exc
-        return {name for name in names if self.is_alive(name, age_s=age_s) is False}
 
     def remove_dead(self, dead: Collection[str], *, indebted: Collection[str]) -> StagingSweep:
         """Remove what no upload uses any more: what `dead` owners left, and what we could not remove before.
