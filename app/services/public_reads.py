@@ -23,12 +23,11 @@ class PublicReads:
     """One per process; the marks are shared by all processes of the machine."""
 
     def __init__(self, reader: MediaReader, marks: ChangeMarks, *, ttl_s: float) -> None:
-        self._reader = reader
         """ttl_s: how long a read is kept while changes are heard of."""
+        self._reader = reader
         self._marks = marks
         self._ttl_s = ttl_s
         self._cache: ReadCache[MediaRecord] = ReadCache(marks, size=_CACHED_MEDIA, ttl_s=min(ttl_s, UNHEARD_TTL_S))
-
         self._relied_on: Callable[[], None] = _nobody
 
     def rely_on(self, relied_on: Callable[[], None]) -> None:
